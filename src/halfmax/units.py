@@ -192,14 +192,12 @@ def _prefix(value: float) -> tuple[float, str]:
 
 
 def _digits(value: float, step: float) -> str:
-    """`value` written to the decimal place of `step`, at least two significant digits, no exponent."""
+    """`value` written to the decimal place of `step`, at most three significant digits behind the point."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    place = math.floor(math.log10(abs(step))) if step > 0 else math.floor(math.log10(abs(value)))
-    place = min(place, math.floor(math.log10(abs(value))) - 1)
-    decimals = max(0, -place)
-    rounded = round(value, -place)
-    return f"{rounded:.{decimals}f}"
+    size = math.floor(math.log10(abs(value)))
+    place = max(math.floor(math.log10(step)), min(size - 2, 0))
+    return f"{round(value, -place):.{max(0, -place)}f}"
 
 
 def format_concentration(molar: float, *, digits: int = 2) -> str:
@@ -247,7 +245,6 @@ def format_interval(estimate: float, low: float, high: float, operator: str = "=
     value, below, above = estimate / scale, low / scale, high / scale
     widths = [w for w in (value - below, above - value) if math.isfinite(w) and w > 0]
     step = 10.0 ** (math.floor(math.log10(min(widths))) - 1) if widths else abs(value) / 10 or 1.0
-    step = max(step, 10.0 ** (math.floor(math.log10(abs(value))) - 1)) if value else step
     return f"{_digits(value, step)}{_suffix(name)} ({_digits(below, step)}–{_digits(above, step)})"
 
 

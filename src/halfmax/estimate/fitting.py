@@ -1,0 +1,618 @@
+"""Fit a log-logistic curve to raw signals, controls in the likelihood, with profile intervals.
+
+Vehicle wells are points at dose zero and kill wells (or blanks, where no kill
+control was plated) points at infinite dose, so that the uncertainty of the
+controls is part of every interval.  An F-test asks whether the drug's full effect
+really is that of the kill control; where it is not, the plateau is free and the
+status says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfmax.curves.hill import Curve, curve
+from halfmax.errors import FitError
+from halfmax.estimate.least_squares import STEEPNESS_LIMITS, Problem, Solution, jacobian, minimise, solve
+from halfmax.estimate.profile import held_at, profile
+from halfmax.estimate.result import Estimate, Parameter
+from halfmax.response import Response
+from halfmax.units import format_concentration
+
+__all__ = ["Direction", "fit", "fit_all", "joint_ratio"]
+
+Array = NDArray[np.float64]
+Direction = Literal["either", "falling", "rising"]
+
+#: A test's p-value below which its hypothesis is given up.
+SIGNIFICANCE = 0.05
+#: P-values of the full-effect test: from the first one up the kill control is the curve's plateau; between the two
+#: that is in doubt, and the interval covers both readings; below the second the plateau is fitted.
+FULL_EFFECT_DOUBT = (0.05, 0.001)
+#: Standard error of the freely fitted plateau, as a share of the window, above which the test above is toothless.
+UNTESTED_PLATEAU = 0.15
+#: An interval that leaves the tested doses by more than this factor is called open.
+BEYOND_DOSES = 10.0
+_NAMES = ("t", "steepness", "start", "end")
+
+
+def fit(response: Response, model: str = "hill4", *, level: float = 0.95, direction: Direction = "either") -> Estimate:
+    """Log-logistic curve through one response, with profile-likelihood intervals.
+
+    Parameters
+    ----------
+    response : Response
+        Raw signals with their control wells.
+    model : {"hill4", "hill3"}
+        ``hill3`` has its lower plateau at zero.
+    level : float
+        Level of the intervals, 0 < level < 1.
+    direction : {"either", "falling", "rising"}
+        What the assay can mean. A significant curve in the other direction is
+        reported as such and gets no EC50.
+
+    Returns
+    -------
+    Estimate
+        With ``ec50``, ``hill_slope``, ``top`` and ``bottom``. An interval that the
+        data do not bound is open and its operator says so.
+
+    Raises
+    ------
+    FitError
+        If there are too few doses or wells for any curve.
+
+    References
+    ----------
+    .. [1] Bates & Watts (1988), Nonlinear Regression Analysis and Its Applications.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from halfmax.curves import hill
+    >>> from halfmax.response import Response
+    >>> dose = np.repeat([0, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4], 2)
+    >>> signal = hill(dose, ec50=2e-6, hill_slope=-1.2, top=1.0, bottom=0.1) + np.tile([-0.01, 0.01], 8)
+    >>> fit(Response.of(dose, signal))["ec50"].text()
+    '2.00 µM (1.87–2.14)'
+    """
+    trouble = _trouble(response, curve(model))
+    if trouble:
+        raise FitError(f"{response.label}: {trouble}")
+    return fit_all([response], model, level=level, direction=direction)[0]
+
+
+def fit_all(
+    responses: Sequence[Response], model: str = "hill4", *, level: float = 0.95, direction: Direction = "either"
+) -> list[Estimate]:
+    """`fit` of many responses in one batch.
+
+    A response that cannot be fitted does not stop the others: its Estimate has no
+    numbers and a status that begins with ``refused``.
+    """
+    family = curve(model)
+    if not 0 < level < 1:
+        raise FitError(f"level must lie between 0 and 1, found {level}.")
+    results: list[Estimate | None] = [None] * len(responses)
+    todo: list[int] = []
+    for index, response in enumerate(responses):
+        trouble = _trouble(response, family)
+        if trouble:
+            results[index] = _refused(response, model, level, trouble)
+        else:
+            todo.append(index)
+    if todo:
+        for index, estimate in zip(todo, _fit_batch([responses[i] for i in todo], family, level), strict=True):
+            results[index] = _in_direction(estimate, direction)
+    return [result for result in results if result is not None]
+
+
+def _trouble(response: Response, family: Curve) -> str:
+    """Why no curve can be fitted at all, or nothing."""
+    doses = response.doses()
+    needed = 3 if family.lower_plateau is None else 2
+    points = int((response.used & np.isin(response.role, ("sample", "vehicle"))).sum())
+    if points == 0:
+        return "no well holds a finite signal."
+    if doses.size < needed:
+        shown = ", ".join(f"{dose:g}" for dose in doses) or "none"
+        return (
+            f"a curve needs at least {needed} doses above zero, found {doses.size} "
+            f"({shown} {response.concentration_unit}). Add doses on both sides of the expected EC50."
+        )
+    if points <= len(family.parameters):
+        return f"{points} wells cannot determine {len(family.parameters)} parameters. Add replicates or doses."
+    return ""
+
+
+def _refused(response: Response, model: str, level: float, trouble: str) -> Estimate:
+    nothing = tuple(
+        Parameter(name, math.nan, math.nan, math.nan, "?", unit)
+        for name, unit in (
+            ("ec50", response.concentration_unit),
+            ("hill_slope", ""),
+            ("top", response.signal_unit),
+            ("bottom", response.signal_unit),
+        )
+    )
+    return Estimate(
+        model, nothing, level, int(response.used.sum()), status=f"refused: {trouble}", response=response,
+        label=response.label,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Wells of one response as points of the curve, and the full-effect wells apart."""
+
+    log_dose: Array
+    signal: Array
+    full: Array
+    full_role: str
+    n_missing: int
+
+
+def _points(response: Response) -> _Points:
+    keep = response.used & np.isin(response.role, ("sample", "vehicle"))
+    dose = np.where(response.role == "vehicle", 0.0, response.concentration)[keep]
+    with np.errstate(divide="ignore"):
+        log_dose = np.log(dose)
+    kill = response.signal[response.used & (response.role == "kill")]
+    blank = response.signal[response.used & (response.role == "blank")]
+    full, role = (kill, "kill control") if kill.size else (blank, "blank")
+    missing = int((~np.isfinite(response.signal) & (response.excluded == "")).sum())
+    return _Points(log_dose, response.signal[keep], full, role, missing)
+
+
+def _problem(points: Sequence[_Points], family: Curve, tied: NDArray[np.bool_]) -> Problem:
+    """Padded batch; the full-effect wells are points at infinite dose where tied."""
+    rows = []
+    for point, tie in zip(points, tied, strict=True):
+        full = point.full if tie else point.full[:0]
+        rows.append((np.r_[point.log_dose, np.full(full.size, np.inf)], np.r_[point.signal, full]))
+    longest = max(row[0].size for row in rows)
+    log_dose, signal, weight = (np.zeros((len(rows), longest)) for _ in range(3))
+    for index, (u, y) in enumerate(rows):
+        log_dose[index, : u.size], signal[index, : y.size], weight[index, : y.size] = u, y, 1.0
+    free = np.full(len(rows), np.nan)
+    problem = Problem.of(log_dose, signal, weight, start=free, end=free)
+    return problem if family.lower_plateau is None else _with_floor(problem, family.lower_plateau)
+
+
+def _with_floor(problem: Problem, floor: float) -> Problem:
+    """Hold the lower plateau of each curve, whichever end it is."""
+    held = np.full(problem.start.size, floor)
+    falling, rising = problem.holding("end", held), problem.holding("start", held)
+    rises = solve(rising).rss < solve(falling).rss
+    return replace(problem, start=np.where(rises, floor, np.nan), end=np.where(rises, np.nan, floor))
+
+
+def _fit_batch(responses: Sequence[Response], family: Curve, level: float) -> list[Estimate]:
+    """All curves: tie test, optimum, intervals."""
+    points = [_points(response) for response in responses]
+    full = _full_effect(points, family)
+    problem = _problem(points, family, full.tied)
+    best = solve(problem)
+    df = problem.weight.sum(1) - len(family.parameters)
+    best, ends = _intervals(problem, best, df, level)
+    doubtful = np.flatnonzero(full.doubtful)
+    if doubtful.size:
+        other = _problem([points[i] for i in doubtful], family, full.has[doubtful])
+        _, wider = _intervals(other, solve(other), other.weight.sum(1) - len(family.parameters), level)
+        for name, (low, high) in ends.items():
+            low[doubtful] = np.minimum(low[doubtful], wider[name][0])
+            high[doubtful] = np.maximum(high[doubtful], wider[name][1])
+    batch = _Batch(family, level, problem, best, df, ends, _standard_errors(problem, best, df), full)
+    return [_estimate(response, points[i], batch, i) for i, response in enumerate(responses)]
+
+
+@dataclass(frozen=True)
+class _FullEffect:
+    """Whether the drug's full effect is that of the kill control, curve by curve."""
+
+    has: NDArray[np.bool_]
+    p: Array
+    untested: NDArray[np.bool_]
+
+    @property
+    def tied(self) -> NDArray[np.bool_]:
+        return self.has & ~(self.p < FULL_EFFECT_DOUBT[0])
+
+    @property
+    def doubtful(self) -> NDArray[np.bool_]:
+        return self.has & (self.p < FULL_EFFECT_DOUBT[0]) & (self.p >= FULL_EFFECT_DOUBT[1])
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Everything known of a batch of fitted curves."""
+
+    family: Curve
+    level: float
+    problem: Problem
+    best: Solution
+    df: Array
+    ends: dict[str, tuple[Array, Array]]
+    errors: Array
+    full: _FullEffect
+
+
+def _full_effect(points: Sequence[_Points], family: Curve) -> _FullEffect:
+    """F-test of a plateau of its own against one shared with the full-effect wells."""
+    from scipy import stats
+
+    has = np.array([point.full.size > 0 for point in points])
+    if not has.any():
+        return _FullEffect(has, np.full(has.size, np.nan), np.zeros_like(has))
+    alone = _problem(points, family, np.zeros_like(has))
+    free = solve(alone)
+    rss_tied = solve(_problem(points, family, has)).rss
+    own = np.array([((p.full - p.full.mean()) ** 2).sum() if p.full.size else 0.0 for p in points])
+    df = np.array([p.signal.size + p.full.size for p in points]) - len(family.parameters) - 1
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = (rss_tied - free.rss - own) / ((free.rss + own) / df)
+    p = np.where(has & (df > 0), stats.f.sf(np.nan_to_num(statistic, nan=0.0), 1, np.maximum(df, 1)), np.nan)
+    freedom = np.maximum(alone.weight.sum(1) - len(family.parameters), 1)
+    error = _standard_errors(alone, free, freedom)[:, 3]
+    untested = has & ~(error < UNTESTED_PLATEAU * np.abs(free.end - free.start))
+    return _FullEffect(has, p, untested)
+
+
+def _intervals(
+    problem: Problem, best: Solution, df: Array, level: float
+) -> tuple[Solution, dict[str, tuple[Array, Array]]]:
+    """Profile interval of (t, steepness, start, end) of every curve; a better optimum met on the way is taken."""
+    from scipy import stats
+
+    quantile = stats.f.ppf(level, 1, np.maximum(df, 1))
+    for _ in range(3):
+        excess = np.maximum(best.rss, np.finfo(float).tiny) * quantile / np.maximum(df, 1)
+        errors = _standard_errors(problem, best, df)
+        met, ends = best, {}
+        for index, name in enumerate(_NAMES):
+            result = profile(
+                problem, best, name, excess=excess, step=_first_step(problem, errors[:, index], index),
+                limits=_limits(problem, best, index),
+            )  # fmt: skip
+            ends[name] = (result.low, result.high)
+            met = Solution.better(met, result.best)
+        if not (met.rss < best.rss * (1 - 1e-7) - 1e-300).any():
+            break
+        best = Solution.better(best, minimise(problem, met.t, met.steepness))
+    return best, ends
+
+
+def _range(problem: Problem) -> tuple[Array, Array, Array]:
+    """ln lowest dose, ln highest dose, spread of the signals, of each curve."""
+    inside = np.isfinite(problem.log_dose) & (problem.weight > 0)
+    least = np.where(inside, problem.log_dose, np.inf).min(1)
+    most = np.where(inside, problem.log_dose, -np.inf).max(1)
+    used = problem.weight > 0
+    spread = np.where(used, problem.signal, -np.inf).max(1) - np.where(used, problem.signal, np.inf).min(1)
+    return least, most, spread
+
+
+def _limits(problem: Problem, best: Solution, index: int) -> tuple[Array, Array]:
+    """Where a profile ends and its interval is called open."""
+    least, most, spread = _range(problem)
+    if index == 0:
+        return least - math.log(BEYOND_DOSES), most + math.log(BEYOND_DOSES)
+    if index == 1:
+        return np.full(least.size, STEEPNESS_LIMITS[0]), np.full(least.size, STEEPNESS_LIMITS[1])
+    centre, held = best.parameter(_NAMES[index]), problem.start if index == 2 else problem.end
+    reach = np.where(np.isnan(held), 30.0 * spread, 0.0)
+    return centre - reach, centre + reach
+
+
+def _first_step(problem: Problem, error: Array, index: int) -> Array:
+    """Half a standard error, within reason where that is not defined."""
+    _, _, spread = _range(problem)
+    unit = np.ones_like(spread) if index < 2 else np.maximum(spread, np.finfo(float).tiny)
+    least, most = (0.001, 0.4) if index < 2 else (1e-4, 0.2)
+    return np.clip(0.5 * np.nan_to_num(error, nan=0.4, posinf=1e300), least * unit, most * unit)
+
+
+def _standard_errors(problem: Problem, best: Solution, df: Array) -> Array:
+    """Gauss–Newton standard errors of (t, steepness, start, end), shape (curves, 4)."""
+    variances = np.einsum("kii->ki", _covariance(problem, best, df))
+    return np.asarray(np.sqrt(np.maximum(variances, 0.0)), dtype=float)
+
+
+def _covariance(problem: Problem, best: Solution, df: Array) -> Array:
+    """Gauss–Newton covariance of (t, steepness, start, end); zero for what is held, infinite where singular."""
+    slopes = jacobian(problem, best) * np.sqrt(problem.weight)[:, :, None]
+    free = np.stack([np.ones_like(df, bool), np.ones_like(df, bool), np.isnan(problem.start), np.isnan(problem.end)], 1)
+    slopes = slopes * free[:, None, :]
+    information = np.einsum("kni,knj->kij", slopes, slopes)
+    scale = np.sqrt(np.maximum(np.einsum("kii->ki", information), np.finfo(float).tiny))
+    correlation = information / scale[:, :, None] / scale[:, None, :]
+    correlation += np.where(free, 0.0, 1.0)[:, :, None] * np.eye(4)
+    inverse = np.full_like(correlation, np.inf)
+    good = np.linalg.cond(correlation) < 1e14
+    if good.any():
+        inverse[good] = np.linalg.inv(correlation[good])
+    variance = best.rss / np.maximum(df, 1)
+    covariance = inverse / scale[:, :, None] / scale[:, None, :] * variance[:, None, None]
+    mask = free[:, :, None] & free[:, None, :]
+    return np.where(mask, covariance, 0.0)
+
+
+def _estimate(response: Response, points: _Points, batch: _Batch, i: int) -> Estimate:
+    """Estimate of one curve of the batch, on natural scales, with its status in words."""
+    problem, best, ends, errors = batch.problem, batch.best, batch.ends, batch.errors
+    rises = bool(best.end[i] >= best.start[i])
+    sign = 1.0 if rises else -1.0
+    slope = math.exp(best.steepness[i])
+    (t_low, t_high), (s_low, s_high) = ((float(np.exp(end[i])) for end in ends[name]) for name in _NAMES[:2])
+    parameters = [
+        Parameter.bounded(
+            "ec50",
+            math.exp(best.t[i]),
+            t_low,
+            t_high,
+            log=True,
+            unit=response.concentration_unit,
+            se=float(errors[i, 0]),
+        ),
+        _slope(sign, slope, s_low, s_high, float(errors[i, 1])),
+    ]
+    for name, at_end in (("top", rises), ("bottom", not rises)):
+        key, held = ("end", problem.end[i]) if at_end else ("start", problem.start[i])
+        low, high = (held, held) if math.isfinite(held) else (ends[key][0][i], ends[key][1][i])
+        parameters.append(
+            Parameter.bounded(
+                name, float(best.parameter(key)[i]), float(low), float(high), unit=response.signal_unit,
+                se=float(errors[i, _NAMES.index(key)]),
+            )
+        )  # fmt: skip
+    p_flat, p_curve = _tests(problem, best, i)
+    estimate = Estimate(
+        batch.family.name, tuple(parameters), batch.level, int(problem.weight[i].sum()), float(best.rss[i]),
+        int(batch.df[i]), response=response, covariance=_natural_covariance(batch, i, sign, slope),
+        p_flat=p_flat, p_full=float(batch.full.p[i]), p_curve=p_curve, label=response.label,
+    )  # fmt: skip
+    return _with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
+
+
+def _slope(sign: float, best: float, low: float, high: float, log_error: float) -> Parameter:
+    """Hill slope with its sign; an end at the limit of what is considered is open."""
+    ends = (low if low > 0 else 0.0, high)
+    if sign > 0:
+        return Parameter.bounded(
+            "hill_slope", best, ends[0] if ends[0] > 0 else -math.inf, ends[1], se=best * log_error
+        )
+    return Parameter.bounded("hill_slope", -best, -ends[1], -ends[0] if ends[0] > 0 else math.inf, se=best * log_error)
+
+
+def _natural_covariance(batch: _Batch, i: int, sign: float, slope: float) -> Array:
+    """Covariance of (ln ec50, hill_slope, top, bottom) of one curve."""
+    row = np.array([i])
+    one = Solution(*(getattr(batch.best, name)[row] for name in Solution.__dataclass_fields__))
+    covariance = _covariance(batch.problem.take(row), one, batch.df[row])[0]
+    order = [0, 1, 3, 2] if sign > 0 else [0, 1, 2, 3]
+    scale = np.array([1.0, sign * slope, 1.0, 1.0])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(covariance[np.ix_(order, order)] * scale[:, None] * scale[None, :], dtype=float)
+
+
+def _tests(problem: Problem, best: Solution, i: int) -> tuple[float, float]:
+    """P-values of the F-tests against a flat line and against the means of the doses."""
+    from scipy import stats
+
+    used = problem.weight[i] > 0
+    u, y = problem.log_dose[i][used], problem.signal[i][used]
+    n, rss = y.size, float(best.rss[i])
+    p = 4 - int(np.isfinite(problem.start[i])) - int(np.isfinite(problem.end[i]))
+    full = np.isposinf(u)
+    rss_flat = sum(((part - part.mean()) ** 2).sum() for part in (y[~full], y[full]) if part.size)
+    flat_parameters = 1 + int(full.any())
+    freedom = p - flat_parameters
+    p_flat = math.nan
+    if n > p and freedom > 0:
+        if rss_flat <= np.finfo(float).eps * float((y**2).sum()):
+            p_flat = 1.0
+        else:
+            statistic = max(rss_flat - rss, 0.0) / freedom / max(rss / (n - p), np.finfo(float).tiny)
+            p_flat = float(stats.f.sf(statistic, freedom, n - p))
+    levels, place = np.unique(u, return_inverse=True)
+    means = np.bincount(place, y) / np.bincount(place)
+    pure = float(((y - means[place]) ** 2).sum())
+    p_curve = math.nan
+    if n > levels.size > p and pure > 0:
+        statistic = max(rss - pure, 0.0) / (levels.size - p) / (pure / (n - levels.size))
+        p_curve = float(stats.f.sf(statistic, levels.size - p, n - levels.size))
+    return p_flat, p_curve
+
+
+def _with_status(estimate: Estimate, points: _Points, tied: bool, untested: bool) -> Estimate:
+    """Say in words what the data do not determine, and what would."""
+    response = estimate.response
+    assert response is not None
+    notes: list[str] = list(response.notes)
+    if points.n_missing:
+        notes.append(f"{points.n_missing} wells are missing (flagged when read).")
+    excluded = int((response.excluded != "").sum())
+    if excluded:
+        notes.append(f"{excluded} wells are excluded by the study, with reasons.")
+    if estimate.p_full < FULL_EFFECT_DOUBT[1]:
+        notes.append(
+            f"The drug's full effect is not that of the {points.full_role} (F-test, p = {estimate.p_full:.1g}): "
+            "the plateau is fitted, not taken from the control."
+        )
+    elif estimate.p_full < FULL_EFFECT_DOUBT[0]:
+        notes.append(
+            f"Whether the drug's full effect is that of the {points.full_role} is in doubt (F-test, "
+            f"p = {estimate.p_full:.2g}): the plateau is fitted, and the intervals cover both readings."
+        )
+    elif tied and untested:
+        notes.append(
+            f"The doses do not reach far enough to test it, so this EC50 assumes that the drug's full effect is "
+            f"that of the {points.full_role}."
+        )
+    if estimate.p_curve < 0.01:
+        notes.append(f"The curve misses the means of the doses (lack of fit, p = {estimate.p_curve:.2g}).")
+    if not estimate.p_flat < SIGNIFICANCE and math.isfinite(estimate.p_flat):
+        return _flat(estimate, notes, tied)
+    ec50 = estimate["ec50"]
+    doses = response.doses()
+    if ec50.operator == "=":
+        status = "ok"
+        if not doses[0] <= ec50.value <= doses[-1]:
+            side = "above the highest" if ec50.value > doses[-1] else "below the lowest"
+            status = f"ok, extrapolated: EC50 lies {side} dose"
+        if estimate["hill_slope"].operator != "=":
+            notes.append("The slope is steeper than the spacing of the doses resolves.")
+    else:
+        status = _open(estimate, response, doses, tied)
+    return replace(estimate, status=status, notes=tuple(notes))
+
+
+def _show(value: float, response: Response) -> str:
+    if response.concentration_unit == "M":
+        return format_concentration(value)
+    return f"{float(f'{value:.2g}'):g}" + (f" {response.concentration_unit}" if response.concentration_unit else "")
+
+
+def _remaining(estimate: Estimate, response: Response, dose: float) -> str:
+    """Signal left at a dose, as a share of the vehicle's, or of the fitted signal at zero dose."""
+    at = response.used & (response.role == "sample") & (response.concentration == dose)
+    reference = float(estimate.predict([0.0])[0])
+    zero = response.zero if response.zero is not None else 0.0
+    blanks = response.signal[response.used & (response.role == "blank")]
+    if blanks.size:
+        zero = float(blanks.mean())
+    share = (float(response.signal[at].mean()) - zero) / (reference - zero) if reference != zero else math.nan
+    return f"{_show(dose, response)} leaves {100 * share:.0f} % of the signal at zero dose"
+
+
+def _open(estimate: Estimate, response: Response, doses: Array, tied: bool) -> str:
+    """Status of an EC50 whose interval is open."""
+    ec50 = estimate["ec50"]
+    if ec50.operator == ">":
+        advice = "Add higher doses." if tied else "Add higher doses, or a kill control."
+        return (
+            f"open: the data do not bound EC50 from above ({_remaining(estimate, response, doses[-1])}). "
+            f"Reported as EC50 > {_show(ec50.value, response)}. {advice}"
+        )
+    if ec50.operator == "<":
+        return (
+            f"open: the data do not bound EC50 from below ({_remaining(estimate, response, doses[0])}). "
+            f"Reported as EC50 < {_show(ec50.value, response)}. Add lower doses."
+        )
+    return (
+        "open: the data bound EC50 on neither side. Not identified. "
+        "Add doses on both sides, replicates, or control wells."
+    )
+
+
+def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
+    """An estimate whose data show no dependence on the concentration."""
+    response = estimate.response
+    assert response is not None
+    top_dose = response.doses()[-1]
+    ec50 = estimate["ec50"]
+    low = ec50.low if tied else 0.0
+    opened = Parameter.bounded("ec50", ec50.best, low, math.inf, log=True, unit=ec50.unit, se=ec50.se)
+    rest = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
+    found = f"F-test against a flat line, p = {estimate.p_flat:.2g}" if estimate.rss > 0 else "all signals are equal"
+    bound = f" Reported as EC50 > {_show(opened.value, response)}." if opened.operator == ">" else " Not identified."
+    status = (
+        f"no curve: no dependence on the concentration ({found}; {_remaining(estimate, response, top_dose)})."
+        f"{bound} Add higher doses{'' if tied else ', or a kill control'}."
+    )
+    return replace(estimate, parameters=rest, status=status, notes=tuple(notes))
+
+
+def _in_direction(estimate: Estimate, direction: Direction) -> Estimate:
+    """Take the EC50 from a curve that runs against what the assay can mean."""
+    slope = estimate["hill_slope"].best
+    if (
+        direction == "either"
+        or not estimate.status.startswith(("ok", "open"))
+        or (slope > 0) == (direction == "rising")
+    ):
+        return estimate
+    response = estimate.response
+    assert response is not None
+    ec50 = estimate["ec50"]
+    opened = Parameter.bounded("ec50", ec50.best, 0.0, math.inf, log=True, unit=ec50.unit, se=ec50.se)
+    status = (
+        f"no curve: the signal {'rises' if slope > 0 else 'falls'} with the concentration where this assay expects it "
+        f"to {'fall' if slope > 0 else 'rise'} ({_remaining(estimate, response, response.doses()[-1])}). "
+        "Not identified. Look at the positions of the controls, or for a colour of the compound."
+    )
+    parameters = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
+    return replace(estimate, parameters=parameters, status=status)
+
+
+def joint_ratio(one: Estimate, other: Estimate, level: float) -> tuple[float, float]:
+    """Joint profile interval of the EC50 of `other` over that of `one`, both fits with independent data.
+
+    Ends are 0 or infinity where open.
+    """
+    from scipy import optimize, stats
+
+    curves = [_excess_of(estimate) for estimate in (one, other)]
+    df = one.df + other.df
+    allowed = (one.rss + other.rss) / df * float(stats.f.ppf(level, 1, df))
+    at = np.linspace(*curves[0].range, 4001)
+    own = curves[0].at(at)
+    centre = curves[1].best - curves[0].best
+
+    def beyond(ratio: float) -> float:
+        inside = (at + ratio >= curves[1].range[0]) & (at + ratio <= curves[1].range[1])
+        total = own[inside] + curves[1].at(at[inside] + ratio)
+        return float(np.sqrt(max(total.min(), 0.0)) - math.sqrt(allowed))
+
+    ends = []
+    for sign in (-1.0, 1.0):
+        near, far = (0, 1) if sign > 0 else (1, 0)
+        limit = curves[1].range[far] - curves[0].range[near]
+        steps = centre + (limit - centre) * np.linspace(0, 1, 120)[1:-1]
+        outside = next((step for step in steps if beyond(step) > 0), None)
+        if outside is None:
+            ends.append(sign * math.inf)
+        else:
+            ends.append(float(optimize.brentq(beyond, outside - (limit - centre) / 119, outside, xtol=1e-9)))
+    return math.exp(ends[0]), math.exp(ends[1])
+
+
+@dataclass(frozen=True)
+class _Excess:
+    """Profile of ln EC50 of one curve: excess of the residual sum of squares, by its signed root."""
+
+    best: float
+    range: tuple[float, float]
+    position: Array
+    root: Array
+
+    def at(self, log_ec50: Array) -> Array:
+        from scipy.interpolate import PchipInterpolator
+
+        return np.asarray(PchipInterpolator(self.position, self.root)(log_ec50) ** 2, dtype=float)
+
+
+def _excess_of(estimate: Estimate) -> _Excess:
+    """Profile of ln EC50 over the doses and ten-fold beyond, densest round the optimum."""
+    response = estimate.response
+    assert response is not None
+    points = _points(response)
+    tied = bool(points.full.size) and not estimate.p_full < FULL_EFFECT_DOUBT[0]
+    problem = _problem([points], curve(estimate.model), np.array([tied]))
+    low, high = (float(limit[0]) for limit in _limits(problem, solve(problem), 0))
+    best = solve(problem.limited(0, (low, high)))
+    t = float(best.t[0])
+    error = min(max(float(_standard_errors(problem, best, np.array([estimate.df]))[0, 0]), 1e-4), 0.5)
+    around = t + error * np.linspace(-6, 6, 73)
+    position = np.unique(np.clip(np.r_[around, np.linspace(low, high, 97), t], low, high))
+    rows = np.zeros(position.size, dtype=np.intp)
+    warm = Solution(*(getattr(best, name)[rows] for name in Solution.__dataclass_fields__))
+    held = held_at(problem.take(rows), "t", position, warm)
+    root = np.sqrt(np.maximum(held.rss - best.rss[0], 0.0)) * np.sign(position - t)
+    return _Excess(t, (low, high), position, root)
