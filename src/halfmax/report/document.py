@@ -1,0 +1,113 @@
+"""What a report is made of: typed parts that a study fills in and `halfmax.report` draws and prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from halfmax.assays.viability import PlateQuality
+from halfmax.estimate import Estimate
+from halfmax.reference import Discrepancy, Value
+from halfmax.table import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "Curve", "Exclusion", "Plate", "Provenance", "StudyReport"]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One compound in one line at one time: an estimate for each experiment, and their combination.
+
+    `combined` has the parameters ``ec50``, ``sd_log10``, ``i_squared``; its `n` counts
+    experiments. Each of `fits` carries its `response` (raw signals with controls).
+    `absolute` is the combined EC50 on the absolute scale (half way between vehicle and
+    no cells), or None where zero is not known. `published` are values of the
+    literature for the same compound and line, for display beside ours.
+    """
+
+    compound: str
+    cell_line: str
+    time_s: float
+    fits: tuple[Estimate, ...]
+    combined: Estimate
+    absolute: Estimate | None = None
+    published: tuple[Value, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Compound and line."""
+        return f"{self.compound} · {self.cell_line}" if self.cell_line else self.compound
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A ratio of EC50s that the study asked for, such as a selectivity index.
+
+    `estimate` has one parameter, named by `name`. `published_ratio` is the ratio of
+    the published values with its standard error (NaN where it has none), and
+    `published_note` says how that stands to what was printed.
+    """
+
+    name: str
+    label: str
+    estimate: Estimate
+    published_ratio: float = float("nan")
+    published_error: float = float("nan")
+    published_note: str = ""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A well left out by the study file, with its reason."""
+
+    experiment: str
+    plate: str
+    well: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A plate as it was read: `frame` has one row a well with the columns well, role, compound,
+    concentration_M, signal (raw, corrected for the background wavelength), percent (of vehicle, for
+    display), flag, excluded (reason or empty)."""
+
+    name: str
+    cell_line: str
+    experiment: str
+    time_s: float
+    shape: tuple[int, int]
+    channel: str
+    frame: pd.DataFrame
+    quality: PlateQuality
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What the numbers came from: files with their SHA-256, versions, seed, settings."""
+
+    sources: tuple[Source, ...]
+    versions: tuple[tuple[str, str], ...]
+    settings: tuple[tuple[str, str], ...]
+    seed: int | None
+    created: str
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """Everything a report says."""
+
+    title: str
+    description: str
+    simulated: bool
+    quantity: str
+    level: float
+    curves: tuple[Curve, ...]
+    comparisons: tuple[Comparison, ...]
+    plates: tuple[Plate, ...]
+    exclusions: tuple[Exclusion, ...]
+    discrepancies: tuple[Discrepancy, ...]
+    notes: tuple[str, ...]
+    provenance: Provenance
