@@ -1,7 +1,20 @@
 """Estimation: from a Response to an Estimate with an honest interval."""
 
+from halfmax.estimate.absolute import absolute_ec50, zero_of
 from halfmax.estimate.combining import combine, compare
-from halfmax.estimate.fitting import Direction, fit, fit_all
+from halfmax.estimate.fitting import fit, fit_all
 from halfmax.estimate.result import Estimate, Operator, Parameter
+from halfmax.estimate.status import Direction
 
-__all__ = ["Direction", "Estimate", "Operator", "Parameter", "combine", "compare", "fit", "fit_all"]
+__all__ = [
+    "Direction",
+    "Estimate",
+    "Operator",
+    "Parameter",
+    "absolute_ec50",
+    "combine",
+    "compare",
+    "fit",
+    "fit_all",
+    "zero_of",
+]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfmax.errors import FitError
-from halfmax.estimate.fitting import joint_ratio
+from halfmax.estimate.joint import joint_ratio
 from halfmax.estimate.result import Estimate, Operator, Parameter
 
 __all__ = ["combine", "compare"]

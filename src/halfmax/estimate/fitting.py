@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +19,16 @@ from numpy.typing import NDArray
 from halfmax.curves.hill import Curve, curve
 from halfmax.errors import FitError
 from halfmax.estimate.least_squares import STEEPNESS_LIMITS, Problem, Solution, jacobian, minimise, solve
-from halfmax.estimate.profile import held_at, profile
+from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied
+from halfmax.estimate.profile import profile
 from halfmax.estimate.result import Estimate, Parameter
+from halfmax.estimate.status import Direction, in_direction, with_status
 from halfmax.response import Response
-from halfmax.units import format_concentration
 
-__all__ = ["Direction", "fit", "fit_all", "joint_ratio"]
+__all__ = ["fit", "fit_all", "one_problem"]
 
 Array = NDArray[np.float64]
-Direction = Literal["either", "falling", "rising"]
 
-#: A test's p-value below which its hypothesis is given up.
-SIGNIFICANCE = 0.05
-#: P-values of the full-effect test: from the first one up the kill control is the curve's plateau; between the two
-#: that is in doubt, and the interval covers both readings; below the second the plateau is fitted.
-FULL_EFFECT_DOUBT = (0.05, 0.001)
 #: Standard error of the freely fitted plateau, as a share of the window, above which the test above is toothless.
 UNTESTED_PLATEAU = 0.15
 #: An interval that leaves the tested doses by more than this factor is called open.
@@ -109,7 +103,7 @@ def fit_all(
             todo.append(index)
     if todo:
         for index, estimate in zip(todo, _fit_batch([responses[i] for i in todo], family, level), strict=True):
-            results[index] = _in_direction(estimate, direction)
+            results[index] = in_direction(estimate, direction)
     return [result for result in results if result is not None]
 
 
@@ -147,30 +141,7 @@ def _refused(response: Response, model: str, level: float, trouble: str) -> Esti
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Points:
-    """Wells of one response as points of the curve, and the full-effect wells apart."""
-
-    log_dose: Array
-    signal: Array
-    full: Array
-    full_role: str
-    n_missing: int
-
-
-def _points(response: Response) -> _Points:
-    keep = response.used & np.isin(response.role, ("sample", "vehicle"))
-    dose = np.where(response.role == "vehicle", 0.0, response.concentration)[keep]
-    with np.errstate(divide="ignore"):
-        log_dose = np.log(dose)
-    kill = response.signal[response.used & (response.role == "kill")]
-    blank = response.signal[response.used & (response.role == "blank")]
-    full, role = (kill, "kill control") if kill.size else (blank, "blank")
-    missing = int((~np.isfinite(response.signal) & (response.excluded == "")).sum())
-    return _Points(log_dose, response.signal[keep], full, role, missing)
-
-
-def _problem(points: Sequence[_Points], family: Curve, tied: NDArray[np.bool_]) -> Problem:
+def _problem(points: Sequence[Points], family: Curve, tied: NDArray[np.bool_]) -> Problem:
     """Padded batch; the full-effect wells are points at infinite dose where tied."""
     rows = []
     for point, tie in zip(points, tied, strict=True):
@@ -195,7 +166,7 @@ def _with_floor(problem: Problem, floor: float) -> Problem:
 
 def _fit_batch(responses: Sequence[Response], family: Curve, level: float) -> list[Estimate]:
     """All curves: tie test, optimum, intervals."""
-    points = [_points(response) for response in responses]
+    points = [as_points(response) for response in responses]
     full = _full_effect(points, family)
     problem = _problem(points, family, full.tied)
     best = solve(problem)
@@ -243,7 +214,7 @@ class _Batch:
     full: _FullEffect
 
 
-def _full_effect(points: Sequence[_Points], family: Curve) -> _FullEffect:
+def _full_effect(points: Sequence[Points], family: Curve) -> _FullEffect:
     """F-test of a plateau of its own against one shared with the full-effect wells."""
     from scipy import stats
 
@@ -343,7 +314,7 @@ def _covariance(problem: Problem, best: Solution, df: Array) -> Array:
     return np.where(mask, covariance, 0.0)
 
 
-def _estimate(response: Response, points: _Points, batch: _Batch, i: int) -> Estimate:
+def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Estimate:
     """Estimate of one curve of the batch, on natural scales, with its status in words."""
     problem, best, ends, errors = batch.problem, batch.best, batch.ends, batch.errors
     rises = bool(best.end[i] >= best.start[i])
@@ -377,7 +348,7 @@ def _estimate(response: Response, points: _Points, batch: _Batch, i: int) -> Est
         int(batch.df[i]), response=response, covariance=_natural_covariance(batch, i, sign, slope),
         p_flat=p_flat, p_full=float(batch.full.p[i]), p_curve=p_curve, label=response.label,
     )  # fmt: skip
-    return _with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
+    return with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
 
 
 def _slope(sign: float, best: float, low: float, high: float, log_error: float) -> Parameter:
@@ -430,189 +401,12 @@ def _tests(problem: Problem, best: Solution, i: int) -> tuple[float, float]:
     return p_flat, p_curve
 
 
-def _with_status(estimate: Estimate, points: _Points, tied: bool, untested: bool) -> Estimate:
-    """Say in words what the data do not determine, and what would."""
+def one_problem(estimate: Estimate) -> tuple[Problem, Solution, float, tuple[float, float]]:
+    """Problem that an estimate solved: with its optimum, the standard error of ln EC50, and the walk's limits of it."""
     response = estimate.response
     assert response is not None
-    notes: list[str] = list(response.notes)
-    if points.n_missing:
-        notes.append(f"{points.n_missing} wells are missing (flagged when read).")
-    excluded = int((response.excluded != "").sum())
-    if excluded:
-        notes.append(f"{excluded} wells are excluded by the study, with reasons.")
-    if estimate.p_full < FULL_EFFECT_DOUBT[1]:
-        notes.append(
-            f"The drug's full effect is not that of the {points.full_role} (F-test, p = {estimate.p_full:.1g}): "
-            "the plateau is fitted, not taken from the control."
-        )
-    elif estimate.p_full < FULL_EFFECT_DOUBT[0]:
-        notes.append(
-            f"Whether the drug's full effect is that of the {points.full_role} is in doubt (F-test, "
-            f"p = {estimate.p_full:.2g}): the plateau is fitted, and the intervals cover both readings."
-        )
-    elif tied and untested:
-        notes.append(
-            f"The doses do not reach far enough to test it, so this EC50 assumes that the drug's full effect is "
-            f"that of the {points.full_role}."
-        )
-    if estimate.p_curve < 0.01:
-        notes.append(f"The curve misses the means of the doses (lack of fit, p = {estimate.p_curve:.2g}).")
-    if not estimate.p_flat < SIGNIFICANCE and math.isfinite(estimate.p_flat):
-        return _flat(estimate, notes, tied)
-    ec50 = estimate["ec50"]
-    doses = response.doses()
-    if ec50.operator == "=":
-        status = "ok"
-        if not doses[0] <= ec50.value <= doses[-1]:
-            side = "above the highest" if ec50.value > doses[-1] else "below the lowest"
-            status = f"ok, extrapolated: EC50 lies {side} dose"
-        if estimate["hill_slope"].operator != "=":
-            notes.append("The slope is steeper than the spacing of the doses resolves.")
-    else:
-        status = _open(estimate, response, doses, tied)
-    return replace(estimate, status=status, notes=tuple(notes))
-
-
-def _show(value: float, response: Response) -> str:
-    if response.concentration_unit == "M":
-        return format_concentration(value)
-    return f"{float(f'{value:.2g}'):g}" + (f" {response.concentration_unit}" if response.concentration_unit else "")
-
-
-def _remaining(estimate: Estimate, response: Response, dose: float) -> str:
-    """Signal left at a dose, as a share of the vehicle's, or of the fitted signal at zero dose."""
-    at = response.used & (response.role == "sample") & (response.concentration == dose)
-    reference = float(estimate.predict([0.0])[0])
-    zero = response.zero if response.zero is not None else 0.0
-    blanks = response.signal[response.used & (response.role == "blank")]
-    if blanks.size:
-        zero = float(blanks.mean())
-    share = (float(response.signal[at].mean()) - zero) / (reference - zero) if reference != zero else math.nan
-    return f"{_show(dose, response)} leaves {100 * share:.0f} % of the signal at zero dose"
-
-
-def _open(estimate: Estimate, response: Response, doses: Array, tied: bool) -> str:
-    """Status of an EC50 whose interval is open."""
-    ec50 = estimate["ec50"]
-    if ec50.operator == ">":
-        advice = "Add higher doses." if tied else "Add higher doses, or a kill control."
-        return (
-            f"open: the data do not bound EC50 from above ({_remaining(estimate, response, doses[-1])}). "
-            f"Reported as EC50 > {_show(ec50.value, response)}. {advice}"
-        )
-    if ec50.operator == "<":
-        return (
-            f"open: the data do not bound EC50 from below ({_remaining(estimate, response, doses[0])}). "
-            f"Reported as EC50 < {_show(ec50.value, response)}. Add lower doses."
-        )
-    return (
-        "open: the data bound EC50 on neither side. Not identified. "
-        "Add doses on both sides, replicates, or control wells."
-    )
-
-
-def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
-    """An estimate whose data show no dependence on the concentration."""
-    response = estimate.response
-    assert response is not None
-    top_dose = response.doses()[-1]
-    ec50 = estimate["ec50"]
-    low = ec50.low if tied else 0.0
-    opened = Parameter.bounded("ec50", ec50.best, low, math.inf, log=True, unit=ec50.unit, se=ec50.se)
-    rest = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
-    found = f"F-test against a flat line, p = {estimate.p_flat:.2g}" if estimate.rss > 0 else "all signals are equal"
-    bound = f" Reported as EC50 > {_show(opened.value, response)}." if opened.operator == ">" else " Not identified."
-    status = (
-        f"no curve: no dependence on the concentration ({found}; {_remaining(estimate, response, top_dose)})."
-        f"{bound} Add higher doses{'' if tied else ', or a kill control'}."
-    )
-    return replace(estimate, parameters=rest, status=status, notes=tuple(notes))
-
-
-def _in_direction(estimate: Estimate, direction: Direction) -> Estimate:
-    """Take the EC50 from a curve that runs against what the assay can mean."""
-    slope = estimate["hill_slope"].best
-    if (
-        direction == "either"
-        or not estimate.status.startswith(("ok", "open"))
-        or (slope > 0) == (direction == "rising")
-    ):
-        return estimate
-    response = estimate.response
-    assert response is not None
-    ec50 = estimate["ec50"]
-    opened = Parameter.bounded("ec50", ec50.best, 0.0, math.inf, log=True, unit=ec50.unit, se=ec50.se)
-    status = (
-        f"no curve: the signal {'rises' if slope > 0 else 'falls'} with the concentration where this assay expects it "
-        f"to {'fall' if slope > 0 else 'rise'} ({_remaining(estimate, response, response.doses()[-1])}). "
-        "Not identified. Look at the positions of the controls, or for a colour of the compound."
-    )
-    parameters = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
-    return replace(estimate, parameters=parameters, status=status)
-
-
-def joint_ratio(one: Estimate, other: Estimate, level: float) -> tuple[float, float]:
-    """Joint profile interval of the EC50 of `other` over that of `one`, both fits with independent data.
-
-    Ends are 0 or infinity where open.
-    """
-    from scipy import optimize, stats
-
-    curves = [_excess_of(estimate) for estimate in (one, other)]
-    df = one.df + other.df
-    allowed = (one.rss + other.rss) / df * float(stats.f.ppf(level, 1, df))
-    at = np.linspace(*curves[0].range, 4001)
-    own = curves[0].at(at)
-    centre = curves[1].best - curves[0].best
-
-    def beyond(ratio: float) -> float:
-        inside = (at + ratio >= curves[1].range[0]) & (at + ratio <= curves[1].range[1])
-        total = own[inside] + curves[1].at(at[inside] + ratio)
-        return float(np.sqrt(max(total.min(), 0.0)) - math.sqrt(allowed))
-
-    ends = []
-    for sign in (-1.0, 1.0):
-        near, far = (0, 1) if sign > 0 else (1, 0)
-        limit = curves[1].range[far] - curves[0].range[near]
-        steps = centre + (limit - centre) * np.linspace(0, 1, 120)[1:-1]
-        outside = next((step for step in steps if beyond(step) > 0), None)
-        if outside is None:
-            ends.append(sign * math.inf)
-        else:
-            ends.append(float(optimize.brentq(beyond, outside - (limit - centre) / 119, outside, xtol=1e-9)))
-    return math.exp(ends[0]), math.exp(ends[1])
-
-
-@dataclass(frozen=True)
-class _Excess:
-    """Profile of ln EC50 of one curve: excess of the residual sum of squares, by its signed root."""
-
-    best: float
-    range: tuple[float, float]
-    position: Array
-    root: Array
-
-    def at(self, log_ec50: Array) -> Array:
-        from scipy.interpolate import PchipInterpolator
-
-        return np.asarray(PchipInterpolator(self.position, self.root)(log_ec50) ** 2, dtype=float)
-
-
-def _excess_of(estimate: Estimate) -> _Excess:
-    """Profile of ln EC50 over the doses and ten-fold beyond, densest round the optimum."""
-    response = estimate.response
-    assert response is not None
-    points = _points(response)
-    tied = bool(points.full.size) and not estimate.p_full < FULL_EFFECT_DOUBT[0]
-    problem = _problem([points], curve(estimate.model), np.array([tied]))
+    problem = _problem([as_points(response)], curve(estimate.model), np.array([is_tied(estimate)]))
     low, high = (float(limit[0]) for limit in _limits(problem, solve(problem), 0))
     best = solve(problem.limited(0, (low, high)))
-    t = float(best.t[0])
-    error = min(max(float(_standard_errors(problem, best, np.array([estimate.df]))[0, 0]), 1e-4), 0.5)
-    around = t + error * np.linspace(-6, 6, 73)
-    position = np.unique(np.clip(np.r_[around, np.linspace(low, high, 97), t], low, high))
-    rows = np.zeros(position.size, dtype=np.intp)
-    warm = Solution(*(getattr(best, name)[rows] for name in Solution.__dataclass_fields__))
-    held = held_at(problem.take(rows), "t", position, warm)
-    root = np.sqrt(np.maximum(held.rss - best.rss[0], 0.0)) * np.sign(position - t)
-    return _Excess(t, (low, high), position, root)
+    error = float(_standard_errors(problem, best, np.array([estimate.df]))[0, 0])
+    return problem, best, error, (low, high)

@@ -211,3 +211,24 @@ class Estimate:
 
     def _best(self) -> dict[str, float]:
         return {name: self[name].best for name in ("ec50", "hill_slope", "top", "bottom")}
+
+    def record(self) -> dict[str, object]:
+        """Flat record for CSV and JSON: each parameter with its interval, fit quality, status.
+
+        Open ends are None, so that JSON stays JSON.
+        """
+        fields: dict[str, object] = {"model": self.model}
+        for parameter in self.parameters:
+            name = parameter.name
+            fields[name] = _finite(parameter.value)
+            fields[f"{name}_low"] = _finite(parameter.low) if parameter.low != 0 or not parameter.log else None
+            fields[f"{name}_high"] = _finite(parameter.high)
+            fields[f"{name}_operator"] = parameter.operator
+            if parameter.log and parameter.unit:
+                fields[f"{name}_unit"] = parameter.unit
+        fields |= {"rss": _finite(self.rss), "df": self.df, "n": self.n, "level": self.level}
+        return fields | {"status": self.status, "notes": " ".join(self.notes)}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,144 @@
+"""Status in words: what the data do not determine, and what would."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points
+from halfmax.estimate.result import Estimate, Parameter
+from halfmax.response import Response
+from halfmax.units import format_concentration
+
+__all__ = ["Direction", "in_direction", "with_status"]
+
+Array = NDArray[np.float64]
+Direction = Literal["either", "falling", "rising"]
+
+#: A test's p-value below which its hypothesis is given up.
+SIGNIFICANCE = 0.05
+
+
+def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) -> Estimate:
+    """Say in words what the data do not determine, and what would."""
+    response = estimate.response
+    assert response is not None
+    notes: list[str] = list(response.notes)
+    if points.n_missing:
+        notes.append(f"{points.n_missing} wells are missing (flagged when read).")
+    excluded = int((response.excluded != "").sum())
+    if excluded:
+        notes.append(f"{excluded} wells are excluded by the study, with reasons.")
+    if estimate.p_full < FULL_EFFECT_DOUBT[1]:
+        notes.append(
+            f"The drug's full effect is not that of the {points.full_role} (F-test, p = {estimate.p_full:.1g}): "
+            "the plateau is fitted, not taken from the control."
+        )
+    elif estimate.p_full < FULL_EFFECT_DOUBT[0]:
+        notes.append(
+            f"Whether the drug's full effect is that of the {points.full_role} is in doubt (F-test, "
+            f"p = {estimate.p_full:.2g}): the plateau is fitted, and the intervals cover both readings."
+        )
+    elif tied and untested:
+        notes.append(
+            f"The doses do not reach far enough to test it, so this EC50 assumes that the drug's full effect is "
+            f"that of the {points.full_role}."
+        )
+    if estimate.p_curve < 0.01:
+        notes.append(f"The curve misses the means of the doses (lack of fit, p = {estimate.p_curve:.2g}).")
+    if not estimate.p_flat < SIGNIFICANCE and math.isfinite(estimate.p_flat):
+        return _flat(estimate, notes, tied)
+    ec50 = estimate["ec50"]
+    doses = response.doses()
+    if ec50.operator == "=":
+        status = "ok"
+        if not doses[0] <= ec50.value <= doses[-1]:
+            side = "above the highest" if ec50.value > doses[-1] else "below the lowest"
+            status = f"ok, extrapolated: EC50 lies {side} dose"
+        if estimate["hill_slope"].operator != "=":
+            notes.append("The slope is steeper than the spacing of the doses resolves.")
+    else:
+        status = _open(estimate, response, doses, tied)
+    return replace(estimate, status=status, notes=tuple(notes))
+
+
+def _show(value: float, response: Response) -> str:
+    if response.concentration_unit == "M":
+        return format_concentration(value)
+    return f"{float(f'{value:.2g}'):g}" + (f" {response.concentration_unit}" if response.concentration_unit else "")
+
+
+def _remaining(estimate: Estimate, response: Response, dose: float) -> str:
+    """Signal left at a dose, as a share of the vehicle's, or of the fitted signal at zero dose."""
+    at = response.used & (response.role == "sample") & (response.concentration == dose)
+    reference = float(estimate.predict([0.0])[0])
+    zero = response.zero if response.zero is not None else 0.0
+    blanks = response.signal[response.used & (response.role == "blank")]
+    if blanks.size:
+        zero = float(blanks.mean())
+    share = (float(response.signal[at].mean()) - zero) / (reference - zero) if reference != zero else math.nan
+    return f"{_show(dose, response)} leaves {100 * share:.0f} % of the signal at zero dose"
+
+
+def _open(estimate: Estimate, response: Response, doses: Array, tied: bool) -> str:
+    """Status of an EC50 whose interval is open."""
+    ec50 = estimate["ec50"]
+    if ec50.operator == ">":
+        advice = "Add higher doses." if tied else "Add higher doses, or a kill control."
+        return (
+            f"open: the data do not bound EC50 from above ({_remaining(estimate, response, doses[-1])}). "
+            f"Reported as EC50 > {_show(ec50.value, response)}. {advice}"
+        )
+    if ec50.operator == "<":
+        return (
+            f"open: the data do not bound EC50 from below ({_remaining(estimate, response, doses[0])}). "
+            f"Reported as EC50 < {_show(ec50.value, response)}. Add lower doses."
+        )
+    return (
+        "open: the data bound EC50 on neither side. Not identified. "
+        "Add doses on both sides, replicates, or control wells."
+    )
+
+
+def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
+    """An estimate whose data show no dependence on the concentration."""
+    response = estimate.response
+    assert response is not None
+    top_dose = response.doses()[-1]
+    ec50 = estimate["ec50"]
+    low = ec50.low if tied else 0.0
+    opened = Parameter.bounded("ec50", ec50.best, low, math.inf, log=True, unit=ec50.unit, se=ec50.se)
+    rest = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
+    found = f"F-test against a flat line, p = {estimate.p_flat:.2g}" if estimate.rss > 0 else "all signals are equal"
+    bound = f" Reported as EC50 > {_show(opened.value, response)}." if opened.operator == ">" else " Not identified."
+    status = (
+        f"no curve: no dependence on the concentration ({found}; {_remaining(estimate, response, top_dose)})."
+        f"{bound} Add higher doses{'' if tied else ', or a kill control'}."
+    )
+    return replace(estimate, parameters=rest, status=status, notes=tuple(notes))
+
+
+def in_direction(estimate: Estimate, direction: Direction) -> Estimate:
+    """Take the EC50 from a curve that runs against what the assay can mean."""
+    slope = estimate["hill_slope"].best
+    if (
+        direction == "either"
+        or not estimate.status.startswith(("ok", "open"))
+        or (slope > 0) == (direction == "rising")
+    ):
+        return estimate
+    response = estimate.response
+    assert response is not None
+    ec50 = estimate["ec50"]
+    opened = Parameter.bounded("ec50", ec50.best, 0.0, math.inf, log=True, unit=ec50.unit, se=ec50.se)
+    status = (
+        f"no curve: the signal {'rises' if slope > 0 else 'falls'} with the concentration where this assay expects it "
+        f"to {'fall' if slope > 0 else 'rise'} ({_remaining(estimate, response, response.doses()[-1])}). "
+        "Not identified. Look at the positions of the controls, or for a colour of the compound."
+    )
+    parameters = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
+    return replace(estimate, parameters=parameters, status=status)
