@@ -1,0 +1,81 @@
+"""Files and folders that appear whole or not at all, and cells that a spreadsheet does not take for formulas.
+
+What is written is first written beside its place and then moved there, so that an
+error, a full disk or Ctrl-C leaves either the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from halfmax.errors import FileError
+
+__all__ = ["guarded", "write_file", "write_folder"]
+
+
+def guarded(value: object) -> object:
+    """Cell for a spreadsheet: text that would be taken for a formula is quoted, None is empty.
+
+    Examples
+    --------
+    >>> guarded("=1+1"), guarded(-1.5), guarded(None)
+    ("'=1+1", -1.5, '')
+    """
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return "" if value is None else value
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file (text as UTF-8 with the line ends it has), replacing what was there.
+
+    Raises
+    ------
+    FileError
+        If the place cannot be written; what was there is still there.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror or error}). Nothing was written.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_folder(path: Path, fill: Callable[[Path], object]) -> Path:
+    """Make a folder appear, filled by `fill`; one that is there already and not empty is never touched.
+
+    Raises
+    ------
+    FileError
+        If the folder is in use, or cannot be written; nothing was written then.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise FileError(f"{path}: is there already and not empty. Nothing is overwritten; choose another place.")
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=path.parent))
+        fill(temporary)
+        os.chmod(temporary, 0o755)
+        if path.exists():
+            path.rmdir()
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror or error}). Nothing was written.") from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return path

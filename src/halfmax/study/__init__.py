@@ -1,0 +1,19 @@
+"""The study: a document (`study.toml`) beside its raw files, and the road from there to results."""
+
+from halfmax.study.document import StudyDocument, load, schema
+from halfmax.study.results import write_results
+from halfmax.study.road import Outcome, analyse, run
+from halfmax.study.start import empty_study, study_from_files, write_example
+
+__all__ = [
+    "Outcome",
+    "StudyDocument",
+    "analyse",
+    "empty_study",
+    "load",
+    "run",
+    "schema",
+    "study_from_files",
+    "write_example",
+    "write_results",
+]

@@ -1,0 +1,182 @@
+"""The study document: what `study.toml` may say, and errors that give the path inside it.
+
+Every key is described here once; the JSON Schema for editors comes from the same
+classes.  An unknown key is refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from halfmax.errors import FileError, HalfmaxError, StudyError, nearest
+from halfmax.units import duration
+from halfmax.wells import parse_well
+
+__all__ = ["Compare", "Exclude", "PlateEntry", "StudyDocument", "StudySection", "Viability", "load", "schema"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class StudySection(_Section):
+    """What the study is."""
+
+    title: str = Field(min_length=1, description="Title of the report.")
+    description: str = Field("", description="A sentence or two under the title.")
+    simulated: bool = Field(False, description="True where no instrument measured the data; said wherever they appear.")
+    level: float = Field(0.95, gt=0.5, lt=1, description="Level of all intervals.")
+    seed: int | None = Field(None, description="Seed of what is random, for the provenance.")
+
+
+class Viability(_Section):
+    """How viability plates are analysed."""
+
+    signal: str | None = Field(None, description='Channel of the signal, such as "570".')
+    background: str | None = Field(None, description='Channel to subtract, such as "660".')
+    quantity: str = Field("absorbance", description="What was measured, for the axes.")
+    model: Literal["hill4", "hill3"] = Field("hill4", description="Curve to fit.")
+    direction: Literal["falling", "rising", "either"] = Field(
+        "falling", description="What the drug can do to the signal."
+    )
+    zero: float | None = Field(None, description="Signal of no cells, where it is known and no blanks were plated.")
+
+    @field_validator("signal", "background", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int) else value
+
+
+class PlateEntry(_Section):
+    """A file of readings and what was on its plates."""
+
+    file: str = Field(description="The reader's export, relative to study.toml.")
+    layout: str = Field(description="The plate map, relative to study.toml.")
+    plate: str | None = Field(None, description="Name of the plate in the file, where the file holds several.")
+    cell_line: str = Field("", description="Cell line, where the layout does not say.")
+    time: str | None = Field(None, description='Time of exposure, such as "48 h".')
+    experiment: str = Field("1", description="Name of the independent experiment (a day, a passage).")
+
+    @field_validator("experiment", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return str(value)
+
+    @field_validator("time")
+    @classmethod
+    def _is_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            duration(value)
+        return value
+
+
+class Exclude(_Section):
+    """Wells left out, with the reason."""
+
+    plate: str = Field(description="Name of the plate as the report shows it.")
+    wells: list[str] = Field(min_length=1, description='Such as ["C7", "C8"].')
+    reason: str = Field(min_length=3, description="Why. Stands in the report.")
+    experiment: str | None = Field(None, description="Only where two experiments have a plate of the same name.")
+
+    @field_validator("wells")
+    @classmethod
+    def _are_wells(cls, value: list[str]) -> list[str]:
+        return [parse_well(well) for well in value]
+
+
+class Compare(_Section):
+    """A ratio of two EC50s of one compound: that in the spared cells over that in the target cells."""
+
+    compound: str = Field(description="Compound.")
+    target: str = Field(description="Line that the compound is meant to kill.")
+    spared: str = Field(description="Line that it is meant to spare.")
+    name: str = Field("selectivity index", description="Name of the ratio.")
+
+
+class StudyDocument(_Section):
+    """The whole of `study.toml`."""
+
+    study: StudySection
+    viability: Viability = Field(default_factory=Viability)  # type: ignore[arg-type]
+    plate: list[PlateEntry] = Field(default_factory=list)
+    exclude: list[Exclude] = Field(default_factory=list)
+    compare: list[Compare] = Field(default_factory=list)
+
+
+_SECTIONS: dict[str, type[_Section]] = {
+    "study": StudySection,
+    "viability": Viability,
+    "plate": PlateEntry,
+    "exclude": Exclude,
+    "compare": Compare,
+}
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema of the study document, for editors."""
+    described = StudyDocument.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "halfmax study", **described}
+
+
+def load(path: str | Path) -> StudyDocument:
+    """Study document of a file, or of the ``study.toml`` in a folder.
+
+    Raises
+    ------
+    FileError
+        If there is no such file, or it is no TOML.
+    StudyError
+        If a key is unknown, missing or has a value that it cannot have.
+    """
+    file = Path(path)
+    file = file / "study.toml" if file.is_dir() else file
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise FileError(
+            f"{file}: there is no such study. Write an empty one with: halfmax init {file.parent}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{file}: cannot be read as UTF-8 text ({error}).") from error
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileError(f"{file.name}: not valid TOML: {error}.") from error
+    try:
+        return StudyDocument.model_validate(content)
+    except ValidationError as error:
+        raise StudyError(_explain(file.name, error)) from None
+
+
+def _explain(file: str, error: ValidationError) -> str:
+    """All that is wrong with a document, one line each, with the path inside it."""
+    return "\n".join(_line(file, problem) for problem in error.errors())
+
+
+def _line(file: str, problem: Any) -> str:
+    where = _path(problem["loc"])
+    kind, given = problem["type"], problem.get("input")
+    if kind == "extra_forbidden":
+        key = str(problem["loc"][-1])
+        section = str(problem["loc"][0])
+        known = _SECTIONS.get(section) if len(problem["loc"]) > 1 else None
+        names = list(known.model_fields) if known else list(StudyDocument.model_fields)
+        return f'{file}: unknown key "{key}" in {_path(problem["loc"][:-1]) or "the document"}. {nearest(key, names)}'
+    if kind == "missing":
+        return f"{file}: {where} is missing. Add it."
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, HalfmaxError):
+        return f"{file}: {where}: {cause}"
+    return f"{file}: {where}: {problem['msg']}, found {given!r}."
+
+
+def _path(parts: tuple[str | int, ...]) -> str:
+    """Path inside the document, entries counted from 1: ``plate[2].layout``."""
+    text = ""
+    for part in parts:
+        text += f"[{part + 1}]" if isinstance(part, int) else (f".{part}" if text else str(part))
+    return text

@@ -1,0 +1,112 @@
+"""Results on disk: estimates, report and provenance appear whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from halfmax.errors import FileError
+from halfmax.output import guarded, write_file, write_folder
+from halfmax.report import write_html, write_pdf
+from halfmax.report.document import Curve, StudyReport
+
+__all__ = ["SCHEMA_VERSION", "csv_text", "records", "write_results"]
+
+#: Version of the layout of estimates.csv and estimates.json.
+SCHEMA_VERSION = 1
+
+
+def records(report: StudyReport) -> list[dict[str, object]]:
+    """One flat record for each fit, combination and ratio of a report."""
+    rows: list[dict[str, object]] = []
+    for curve in report.curves:
+        rows += [_labels(curve, "experiment", _experiment(fit)) | fit.record() for fit in curve.fits]
+        rows.append(_labels(curve, "combined", "") | curve.combined.record())
+        if curve.absolute is not None:
+            rows.append(_labels(curve, "combined", "") | curve.absolute.record())
+    rows += [{"kind": "ratio", "label": c.label} | c.estimate.record() for c in report.comparisons]
+    return [{**row, "simulated": report.simulated} for row in rows]
+
+
+def _experiment(fit: Any) -> str:
+    return str(fit.response.experiment) if fit.response is not None else ""
+
+
+def _labels(curve: Curve, kind: str, experiment: str) -> dict[str, object]:
+    hours = curve.time_s / 3600 if math.isfinite(curve.time_s) else None
+    return {
+        "kind": kind,
+        "label": curve.title,
+        "compound": curve.compound,
+        "cell_line": curve.cell_line,
+        "time_h": hours,
+        "experiment": experiment,
+    }
+
+
+def csv_text(rows: Sequence[dict[str, object]]) -> str:
+    """Records as CSV with a header."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([guarded(row.get(column)) for column in columns] for row in rows)
+    return stream.getvalue()
+
+
+def write_results(report: StudyReport, folder: Path, *, name: str | None = None, pdf: bool = True) -> Path:
+    """Write a run's results to ``folder/results/name``, whole or not at all.
+
+    Returns
+    -------
+    Path
+        The folder of the run.
+
+    Raises
+    ------
+    FileError
+        If the place cannot be written, or a run of that name is there already.
+    """
+    name = name or re.sub(r"\D", "", report.provenance.created)
+    if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
+        raise FileError(f'"{name}" cannot name a run. Use letters, digits, ".", "-" and "_".')
+    return write_folder(folder / "results" / name, lambda new: _write_all(report, new, pdf=pdf))
+
+
+def _write_all(report: StudyReport, folder: Path, *, pdf: bool) -> None:
+    rows = records(report)
+    write_file(folder / "estimates.csv", csv_text(rows))
+    _write_json(
+        {"schema": "halfmax estimates", "version": SCHEMA_VERSION, "title": report.title, "simulated": report.simulated,
+         "created": report.provenance.created, "estimates": rows},
+        folder / "estimates.json",
+    )  # fmt: skip
+    _write_json(_provenance(report), folder / "provenance.json")
+    write_html(report, folder / "report.html")
+    if pdf:
+        write_pdf(report, folder / "report.pdf")
+
+
+def _provenance(report: StudyReport) -> dict[str, object]:
+    about = report.provenance
+    return {
+        "schema": "halfmax provenance",
+        "version": SCHEMA_VERSION,
+        "created": about.created,
+        "simulated": report.simulated,
+        "inputs": [vars(source) for source in about.sources],
+        "versions": dict(about.versions),
+        "settings": dict(about.settings),
+        "seed": about.seed,
+        "exclusions": [vars(exclusion) for exclusion in report.exclusions],
+    }
+
+
+def _write_json(content: object, path: Path) -> None:
+    write_file(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,354 @@
+"""The road: study document → tables → responses → estimates → everything a report says."""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from halfmax.errors import FileError, HalfmaxError, StudyError, nearest
+from halfmax.estimate import Estimate, absolute_ec50, combine, compare, fit_all
+from halfmax.report.document import Comparison, Curve, Exclusion, Plate, Provenance, StudyReport
+from halfmax.study.document import PlateEntry, StudyDocument, load
+from halfmax.table import AssayTable, Source
+from halfmax.units import duration
+from halfmax.wells import plate_shape
+
+if TYPE_CHECKING:
+    from halfmax.assays.viability import PlateQuality
+    from halfmax.response import Response
+
+__all__ = ["Outcome", "analyse", "run"]
+
+#: Told of each step: what is being done, how many steps are done, how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+def _silent(_what: str, _done: int, _of: int) -> None:
+    """Progress for nobody."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a study came to: the report's content, and the folder it was written to (if it was)."""
+
+    report: StudyReport
+    folder: Path | None = None
+
+    @property
+    def refused(self) -> list[Estimate]:
+        """Fits that have no EC50 with both ends, for ``--strict``."""
+        return [fit for curve in self.report.curves for fit in (*curve.fits, curve.combined) if _refused(fit)]
+
+
+def _refused(estimate: Estimate) -> bool:
+    return estimate["ec50"].operator != "="
+
+
+def run(
+    path: str | Path, *, name: str | None = None, pdf: bool = True, progress: Progress = _silent, write: bool = True
+) -> Outcome:
+    """Analyse a study and write its results whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        A study folder, or its ``study.toml``.
+    name : str, optional
+        Name of the run; the time where none is given.
+    pdf : bool
+        Write ``report.pdf`` beside ``report.html``.
+    progress : callable, optional
+    write : bool
+        False computes only.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    FileError, TableError, RangeError, StudyError, FitError
+        If a file, a layout or the document is wrong; nothing is written then.
+    """
+    from halfmax.study.results import write_results
+
+    file = Path(path)
+    folder = file if file.is_dir() else file.parent
+    document = load(file)
+    report = analyse(document, folder, study_file=folder / "study.toml" if file.is_dir() else file, progress=progress)
+    if not write:
+        return Outcome(report)
+    progress("writing the report", 3, 4)
+    target = write_results(report, folder, name=name, pdf=pdf)
+    progress("done", 4, 4)
+    return Outcome(report, target)
+
+
+def analyse(
+    document: StudyDocument, folder: Path, *, study_file: Path | None = None, progress: Progress = _silent
+) -> StudyReport:
+    """Everything a report says of a study, computed, nothing written."""
+    from halfmax.assays import viability
+    from halfmax.reference import discrepancies
+
+    if not document.plate:
+        raise StudyError("study.toml names no plate. Add a [[plate]] with file and layout.")
+    progress("reading plates", 0, 4)
+    table, extra = _read_plates(document, folder)
+    settings = document.viability
+    corrected = viability.correct(table, signal=settings.signal, background=settings.background)
+    exclusions = _exclusions(document, corrected)
+    responses = viability.responses(
+        corrected, exclusions=exclusions, zero=settings.zero, quantity=settings.quantity,
+        simulated=document.study.simulated,
+    )  # fmt: skip
+    progress("fitting curves", 1, 4)
+    fits = fit_all(responses, settings.model, level=document.study.level, direction=settings.direction)
+    curves = tuple(_curves(responses, fits, document.study.level))
+    progress("judging plates", 2, 4)
+    qualities = viability.quality(corrected, exclusions=exclusions)
+    compounds = list(dict.fromkeys(curve.compound for curve in curves))
+    sources = [*table.sources, *extra, *([Source.of(study_file, reader="study")] if study_file else [])]
+    return StudyReport(
+        title=document.study.title,
+        description=document.study.description,
+        simulated=document.study.simulated,
+        quantity=settings.quantity,
+        level=document.study.level,
+        curves=curves,
+        comparisons=tuple(_comparisons(document, curves)),
+        plates=tuple(_plates(corrected, qualities, exclusions)),
+        exclusions=tuple(Exclusion(*key, reason) for key, reason in exclusions.items()),
+        discrepancies=tuple(d for compound in _known_ligands(compounds) for d in discrepancies(compound)),
+        notes=tuple(_study_notes(responses)),
+        provenance=_provenance(document, sources),
+    )
+
+
+def _read_plates(document: StudyDocument, folder: Path) -> tuple[AssayTable, list[Source]]:
+    """All readings with what stood in their wells, and the layout files as sources."""
+    layouts: dict[str, Source] = {}
+    tables = []
+    for number, entry in enumerate(document.plate, start=1):
+        try:
+            tables.append(_read_plate(entry, folder))
+        except HalfmaxError as error:
+            raise type(error)(f"plate[{number}] ({entry.file}): {error}") from error
+        layouts.setdefault(entry.layout, Source.of(folder / entry.layout, reader="layout"))
+    _check_names(document, tables)
+    return AssayTable.concat(tables), list(layouts.values())
+
+
+def _read_plate(entry: PlateEntry, folder: Path) -> AssayTable:
+    from halfmax.readers import read
+    from halfmax.readers.layout import read_layout
+
+    path = _inside(folder, entry.file)
+    table = read(path)
+    if entry.plate is not None:
+        if entry.plate not in table.plates:
+            raise StudyError(f'{entry.file} holds no plate "{entry.plate}". {nearest(entry.plate, table.plates)}')
+        table = table.where(plate=entry.plate)
+    if table.frame.groupby(["plate", "channel"])["time_s"].nunique().max() > 1:
+        raise StudyError(
+            f"{entry.file} is a kinetic reading; viability needs one reading a well. Export the end point."
+        )
+    exposure = duration(entry.time) if entry.time else math.nan
+    known = table.with_columns(
+        assay="viability", cell_line=entry.cell_line, time_s=exposure, experiment=entry.experiment
+    )
+    applied = read_layout(_inside(folder, entry.layout)).apply(known)
+    stem = Path(entry.file).stem
+    single = len(applied.plates) == 1
+    return applied.with_columns(plate=[stem if single else f"{stem} · {plate}" for plate in applied.frame["plate"]])
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """File of a study: relative, inside the folder, there."""
+    path = folder / name
+    if Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise StudyError(f"{name} lies outside the study's folder. Copy it in and name it relative to study.toml.")
+    if not path.is_file():
+        there = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        hint = nearest(name, there[:200]) if there else "The folder is empty."
+        raise FileError(f"{name}: there is no such file in {folder}. {hint}")
+    return path
+
+
+def _check_names(document: StudyDocument, tables: Sequence[AssayTable]) -> None:
+    """The same file twice in one experiment would count its wells twice."""
+    seen: dict[tuple[str, str], int] = {}
+    for number, (entry, table) in enumerate(zip(document.plate, tables, strict=True), start=1):
+        for plate in table.plates:
+            key = (entry.experiment, plate)
+            if key in seen:
+                raise StudyError(
+                    f'plate[{seen[key]}] and plate[{number}] both give plate "{plate}" of experiment '
+                    f'"{entry.experiment}". Name the plate inside the file, or rename a file.'
+                )
+            seen[key] = number
+
+
+def _exclusions(document: StudyDocument, table: AssayTable) -> dict[tuple[str, str, str], str]:
+    """(experiment, plate, well) to reason; a well that does not exist is an error."""
+    reasons: dict[tuple[str, str, str], str] = {}
+    places = table.frame[["experiment", "plate", "well"]].drop_duplicates()
+    for number, entry in enumerate(document.exclude, start=1):
+        here = places[places["plate"] == entry.plate]
+        if entry.experiment is not None:
+            here = here[here["experiment"] == entry.experiment]
+        if here.empty:
+            raise StudyError(f'exclude[{number}]: no plate "{entry.plate}". {nearest(entry.plate, table.plates)}')
+        if here["experiment"].nunique() > 1:
+            raise StudyError(f'exclude[{number}]: plate "{entry.plate}" is in several experiments. Say which.')
+        for well in entry.wells:
+            if well not in set(here["well"]):
+                raise StudyError(f"exclude[{number}]: plate {entry.plate} has no well {well}.")
+            reasons[(str(here["experiment"].iloc[0]), entry.plate, well)] = entry.reason
+    return reasons
+
+
+def _curves(responses: Sequence[Response], fits: Sequence[Estimate], level: float) -> Iterable[Curve]:
+    """One curve a compound, line and time, its experiments combined."""
+    groups: dict[tuple[str, str, float], list[int]] = {}
+    for index, response in enumerate(responses):
+        time = response.time_s if math.isfinite(response.time_s) else -1.0
+        groups.setdefault((response.compound, response.cell_line, time), []).append(index)
+    for (compound, cell_line, time), members in groups.items():
+        own = tuple(fits[i] for i in members)
+        label = f"{compound} in {cell_line}" if cell_line else compound
+        yield Curve(
+            compound, cell_line, time if time >= 0 else math.nan, own, combine(own, level=level, label=label),
+            _absolute(own, level, label), _published(compound, cell_line),
+        )  # fmt: skip
+
+
+def _absolute(fits: Sequence[Estimate], level: float, label: str) -> Estimate | None:
+    """Absolute EC50 of the experiments combined, or None where zero is unknown."""
+    parts = [absolute_ec50(fit) for fit in fits]
+    if all(part.operator == "?" for part in parts):
+        return None
+    wrapped = [Estimate(fit.model, (part,), level, label=fit.label) for fit, part in zip(fits, parts, strict=True)]
+    return combine(wrapped, parameter="ec50_absolute", level=level, label=label)
+
+
+def _known_ligands(compounds: Iterable[str]) -> list[str]:
+    from halfmax.reference import ligand
+
+    known = []
+    for compound in compounds:
+        try:
+            known.append(ligand(compound).name)
+        except HalfmaxError:
+            continue
+    return list(dict.fromkeys(known))
+
+
+def _published(compound: str, cell_line: str) -> tuple:  # type: ignore[type-arg]
+    """EC50s of the literature for the same compound and line, or nothing."""
+    from halfmax.reference import values
+
+    try:
+        return values(ligand=compound, cell_line=cell_line, quantity="ec50")
+    except HalfmaxError:
+        return ()
+
+
+def _comparisons(document: StudyDocument, curves: Sequence[Curve]) -> Iterable[Comparison]:
+    from halfmax.reference import published_ratio
+
+    for number, entry in enumerate(document.compare, start=1):
+        target, spared = (
+            _curve_of(curves, entry.compound, line, f"compare[{number}]") for line in (entry.target, entry.spared)
+        )
+        name = entry.name.replace(" ", "_")
+        label = f"{entry.name} of {entry.compound}: {entry.spared} over {entry.target}"
+        ratio = compare(target.combined, spared.combined, name=name, level=document.study.level, label=label)
+        known, error = math.nan, None
+        if target.published and spared.published:
+            known, error = published_ratio(spared.published[0], target.published[0])
+        note = _ratio_note(entry.compound, known)
+        yield Comparison(name, label, ratio, known, math.nan if error is None else error, note)
+
+
+def _ratio_note(compound: str, ratio: float) -> str:
+    """What is known of a printed ratio that is not that of the printed values."""
+    from halfmax.reference import discrepancies
+
+    if math.isnan(ratio):
+        return ""
+    found = [d for name in _known_ligands([compound]) for d in discrepancies(name) if f"{ratio:.2f}" in d.statement]
+    return found[0].statement if found else ""
+
+
+def _curve_of(curves: Sequence[Curve], compound: str, line: str, where: str) -> Curve:
+    found = [curve for curve in curves if curve.compound == compound and curve.cell_line == line]
+    if not found:
+        raise StudyError(f"{where}: the study has no curve of {compound} in {line}. "
+                         f"{nearest(line, [curve.cell_line for curve in curves])}")  # fmt: skip
+    if len(found) > 1:
+        raise StudyError(f"{where}: {compound} in {line} was measured at several times; compare one of them.")
+    return found[0]
+
+
+def _plates(
+    table: AssayTable, qualities: Sequence[PlateQuality], exclusions: dict[tuple[str, str, str], str]
+) -> Iterable[Plate]:
+    from halfmax.assays.viability import percent_of_vehicle
+
+    frame = table.frame.assign(percent=percent_of_vehicle(table))
+    for quality in qualities:
+        part = frame[(frame["experiment"] == quality.experiment) & (frame["plate"] == quality.plate)]
+        excluded = [exclusions.get((quality.experiment, quality.plate, well), "") for well in part["well"]]
+        columns = ["well", "role", "compound", "concentration_M", "signal", "percent", "flag"]
+        yield Plate(
+            quality.plate, quality.cell_line, quality.experiment, float(part["time_s"].iloc[0]),
+            plate_shape(part["well"]), str(part["channel"].iloc[0]),
+            part[columns].assign(excluded=excluded).reset_index(drop=True), quality,
+        )  # fmt: skip
+
+
+def _study_notes(responses: Sequence[Response]) -> Iterable[str]:
+    """What the design of the study does not let anyone say."""
+    times: dict[str, set[float]] = {}
+    for response in responses:
+        times.setdefault(response.cell_line, set()).add(response.time_s)
+    distinct = {time for values in times.values() for time in values if math.isfinite(time)}
+    if len(distinct) > 1 and len(times) > 1 and all(len(values) == 1 for values in times.values()):
+        yield (
+            "Each line was exposed for one time only, and the times differ between lines: line and time are "
+            "confounded, and no time dependence of an EC50 is identified. Measure one line at several times."
+        )
+    counts: dict[tuple[str, str, float], int] = {}
+    for response in responses:
+        key = (response.compound, response.cell_line, response.time_s)
+        counts[key] = counts.get(key, 0) + 1
+    single = [f"{compound} in {line}" for (compound, line, _), n in counts.items() if n == 1]
+    if single:
+        yield (
+            f"One experiment only: {', '.join(single)}. Its interval says nothing of what a new experiment would "
+            "bring. Repeat on other days."
+        )
+
+
+def _provenance(document: StudyDocument, sources: Sequence[Source]) -> Provenance:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from halfmax import __version__
+
+    versions = [("halfmax", __version__), ("python", platform.python_version())]
+    for package in ("numpy", "scipy", "pandas"):
+        try:
+            versions.append((package, version(package)))
+        except PackageNotFoundError:
+            continue
+    settings = [(key, str(value)) for key, value in document.viability.model_dump().items() if value is not None]
+    settings += [("level", str(document.study.level)), ("platform", sys.platform)]
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Provenance(tuple(sources), tuple(versions), tuple(settings), document.study.seed, created)

@@ -1,0 +1,131 @@
+"""Ways to begin: the packaged example, an empty study, or one made from files that are there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from halfmax.errors import FileError
+from halfmax.output import write_folder
+
+__all__ = ["EXAMPLE", "empty_study", "study_from_files", "write_example"]
+
+#: Name of the packaged example study.
+EXAMPLE = "cm572"
+_KEPT_OUT = ("__pycache__", "__init__.py", "simulate.py")
+
+_STUDY = """\
+# A halfmax study. Every key is described in the documentation; an unknown one is refused.
+[study]
+title = {title}
+description = ""
+
+[viability]
+# signal = "570"          # channel of the signal, where the files hold several
+# background = "660"      # channel to subtract
+{plates}
+# [[exclude]]
+# plate = "name of the plate"
+# wells = ["C7"]
+# reason = "pipetting error, noted on the day"
+
+# [[compare]]
+# compound = "compound"
+# target = "line that should die"
+# spared = "line that should live"
+"""
+
+_PLATE = """
+[[plate]]
+file = {file}
+layout = {layout}
+cell_line = "?"           # fill in
+time = "48 h"             # fill in
+experiment = {experiment}
+"""
+
+_LAYOUT = """\
+# Plate map of {wells} wells; see the documentation for all that can be said.
+# Fill in what stood where, then: halfmax run {folder}
+[plate]
+wells = {wells}
+
+[expt]
+compound = "?"            # fill in
+
+# [col.'1']
+# role = "vehicle"
+# [col.'2']
+# role = "sample"
+# concentration = "100 µM"
+# [row.H]
+# role = "blank"
+"""
+
+
+def write_example(folder: Path) -> Path:
+    """Write the example study (simulated CM572 plates) to a new folder, whole or not at all."""
+    with as_file(files("halfmax").joinpath("examples", EXAMPLE)) as source:
+        return write_folder(folder, lambda new: shutil.copytree(
+            source, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_KEPT_OUT)))  # fmt: skip
+
+
+def empty_study(folder: Path) -> Path:
+    """Write a study that waits for its plates."""
+
+    def fill(new: Path) -> None:
+        (new / "plates").mkdir()
+        text = _STUDY.format(title=_quoted(folder.resolve().name), plates=_comment(_PLATE.format(
+            file='"plates/export.txt"', layout='"layout.toml"', experiment='"1"')))  # fmt: skip
+        (new / "study.toml").write_text(text, encoding="utf-8")
+        (new / "layout.toml").write_text(_LAYOUT.format(wells=96, folder=folder.name), encoding="utf-8")
+
+    return write_folder(folder, fill)
+
+
+def study_from_files(folder: Path, exports: Sequence[Path]) -> Path:
+    """Write a study whose plates are those found in `exports`; the layouts wait to be filled in.
+
+    The files are read to find their plates and copied into ``plates/``; one that is
+    no plate export is an error, and nothing is written.
+    """
+    from halfmax.readers import read
+
+    if not exports:
+        raise FileError("no file was given. Name the exports of the plate reader.")
+    found = [(path, read(path)) for path in exports]
+    names = [path.name for path, _ in found]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FileError(f"two files are called {twice[0]}: rename one, so that the study can hold both.")
+
+    def fill(new: Path) -> None:
+        from halfmax.wells import plate_shape
+
+        (new / "plates").mkdir()
+        entries, sizes = [], set()
+        for number, (path, table) in enumerate(found, start=1):
+            shutil.copyfile(path, new / "plates" / path.name)
+            rows, columns = plate_shape(table.frame["well"])
+            sizes.add(rows * columns)
+            entries.append(_PLATE.format(file=_quoted(f"plates/{path.name}"),
+                                         layout=_quoted(f"layout_{rows * columns}.toml"),
+                                         experiment=_quoted(str(number))))  # fmt: skip
+        text = _STUDY.format(title=_quoted(folder.resolve().name), plates="".join(entries))
+        (new / "study.toml").write_text(text, encoding="utf-8")
+        for size in sorted(sizes):
+            content = _LAYOUT.format(wells=size, folder=folder.name)
+            (new / f"layout_{size}.toml").write_text(content, encoding="utf-8")
+
+    return write_folder(folder, fill)
+
+
+def _comment(text: str) -> str:
+    return "\n".join(f"# {line}" if line else line for line in text.splitlines()) + "\n"
+
+
+def _quoted(text: str) -> str:
+    escaped = "".join(f"\\u{ord(c):04x}" if ord(c) < 32 else c for c in text.replace("\\", "\\\\").replace('"', '\\"'))
+    return f'"{escaped}"'
