@@ -6,15 +6,17 @@ error, a full disk or Ctrl-C leaves either the old state or the new one.
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from halfmax.errors import FileError
 
-__all__ = ["guarded", "write_file", "write_folder"]
+__all__ = ["csv_text", "guarded", "write_file", "write_folder"]
 
 
 def guarded(value: object) -> object:
@@ -28,6 +30,17 @@ def guarded(value: object) -> object:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return "'" + value
     return "" if value is None else value
+
+
+def csv_text(rows: Iterable[Mapping[str, object]]) -> str:
+    """Records as CSV with a header, its cells guarded; columns in order of appearance."""
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([guarded(row.get(column)) for column in columns] for row in rows)
+    return stream.getvalue()
 
 
 def write_file(path: Path, content: str | bytes) -> None:

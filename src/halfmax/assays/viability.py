@@ -38,7 +38,8 @@ __all__ = [
 Array = NDArray[np.float64]
 #: Share of the window between vehicle and blank above which the compound's own signal is called not small.
 COLOUR_WARNING = 0.05
-_DOSED = ("sample", "compound_blank")
+#: Wells that a row or column must share with other rows or columns of the same dose to be judged.
+_WELLS_A_LEVEL = 3
 
 
 @dataclass(frozen=True)
@@ -390,9 +391,8 @@ def _cv(values: Array) -> float:
 def _groups(read: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     """Wells with living cells, and the number of the replicate group each belongs to."""
     cells = read[read["role"].isin(["sample", "vehicle", "untreated"])]
-    keys = cells[["role", "compound", "cell_line", "time_s", "concentration_M"]].astype(str).agg("|".join, axis=1)
-    _, place = np.unique(keys.to_numpy(dtype=str), return_inverse=True)
-    return cells, place
+    keys = ["role", "compound", "cell_line", "time_s", "concentration_M"]
+    return cells, cells.groupby(keys, dropna=False).ngroup().to_numpy()
 
 
 def _effects(read: pd.DataFrame) -> tuple[Effect, ...]:
@@ -427,10 +427,15 @@ def _effect(name: str, groups: Array, extra: Array, y: Array, vehicle: float) ->
     from scipy import stats
 
     inside = extra - groups @ np.linalg.lstsq(groups, extra, rcond=None)[0]
-    rank = np.linalg.matrix_rank(inside, tol=1e-8)
+    if extra.shape[1] > 1:
+        varied = np.abs(inside).max(axis=1) > 1e-8
+        extra = extra[:, extra[varied].sum(0) >= _WELLS_A_LEVEL]
+        if extra.shape[1] < 2:
+            return None
+        inside = extra - groups @ np.linalg.lstsq(groups, extra, rcond=None)[0]
+    rank = int(np.linalg.matrix_rank(inside, tol=1e-8))
     rest = y.size - groups.shape[1] - rank
-    wanted = max(1, (extra.sum(0) != 0).sum() - 1) if extra.shape[1] > 1 else 1
-    if rank < wanted or rest < 3:
+    if rank < 1 or rest < 3:
         return None
     residual = y - groups @ np.linalg.lstsq(groups, y, rcond=None)[0]
     coefficients = np.linalg.lstsq(inside, residual, rcond=None)[0]
@@ -439,32 +444,40 @@ def _effect(name: str, groups: Array, extra: Array, y: Array, vehicle: float) ->
     if rss <= 0:
         return None
     statistic = float((explained**2).sum()) / rank / (rss / rest)
-    size = float(np.ptp(coefficients[extra.sum(0) != 0])) if extra.shape[1] > 1 else float(coefficients[0])
+    size = float(np.ptp(coefficients)) if extra.shape[1] > 1 else float(coefficients[0])
     return Effect(name, 100.0 * size / vehicle, float(stats.f.sf(statistic, rank, rest)))
 
 
 def _suggestions(plate: str, read: pd.DataFrame) -> tuple[Suggestion, ...]:
-    """Wells too far from the median of their replicates (false-discovery rate 1 %), for a person to look at."""
+    """Wells too far from their replicates (false-discovery rate 1 %), for a person to look at.
+
+    Each well is set against the mean of the other wells of its group by the externally
+    studentised residual of the group means [1]_, so the well itself does not blur the
+    scale it is judged by.
+
+    References
+    ----------
+    .. [1] Cook & Weisberg (1982), Residuals and Influence in Regression, section 2.2.
+    """
     from scipy import stats
 
     cells, place = _groups(read)
     y = cells["signal"].to_numpy()
-    if y.size < 8:
+    counts = np.bincount(place)
+    keep = counts[place] >= 3
+    freedom = int(keep.sum() - (counts >= 3).sum()) - 1
+    if freedom < 3:
         return ()
-    medians = np.array([np.median(y[place == group]) for group in range(place.max() + 1)])
-    counts = np.bincount(place)[place]
-    keep = counts >= 3
-    if keep.sum() < 8:
-        return ()
-    distance = (y - medians[place]) * np.sqrt(counts / np.maximum(counts - 1, 1))
-    scale = 1.4826 * float(np.median(np.abs(distance[keep]))) * 1.35
-    if scale == 0:
-        return ()
-    freedom = max(int(keep.sum()) - len(np.unique(place[keep])), 1)
-    p = np.where(keep, 2 * stats.t.sf(np.abs(distance) / scale, freedom), 1.0)
-    q = stats.false_discovery_control(p, method="bh")
-    wells = cells["well"].tolist()
+    means = np.bincount(place, y) / counts
+    residual, rest = (y - means[place])[keep], 1.0 - 1.0 / counts[place][keep]
+    rss = float((residual**2).sum())
+    spread = np.sqrt(np.maximum(rss - residual**2 / rest, 0.0) / freedom)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(spread > 0, residual / (spread * np.sqrt(rest)), 0.0)
+    q = stats.false_discovery_control(2 * stats.t.sf(np.abs(t), freedom), method="bh")
+    others = ((means * counts)[place] - y) / np.maximum(counts[place] - 1, 1)
+    wells = cells["well"].to_numpy()
     return tuple(
-        Suggestion(plate, wells[i], float(y[i]), float(medians[place[i]]), float(q[i]))
+        Suggestion(plate, str(wells[keep][i]), float(y[keep][i]), float(others[keep][i]), float(q[i]))
         for i in np.flatnonzero(q < 0.01)
     )

@@ -1,8 +1,9 @@
 """Estimation: from a Response to an Estimate with an honest interval."""
 
-from halfmax.estimate.absolute import absolute_ec50, zero_of
+from halfmax.estimate.absolute import absolute_ec50
 from halfmax.estimate.combining import combine, compare
 from halfmax.estimate.fitting import fit, fit_all
+from halfmax.estimate.points import zero_of
 from halfmax.estimate.result import Estimate, Operator, Parameter
 from halfmax.estimate.status import Direction
 

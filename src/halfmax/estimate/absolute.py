@@ -15,22 +15,13 @@ from numpy.typing import NDArray
 
 from halfmax.estimate.fitting import BEYOND_DOSES
 from halfmax.estimate.least_squares import STEEPNESS_LIMITS
-from halfmax.estimate.points import as_points, is_tied
+from halfmax.estimate.points import as_points, is_tied, zero_of
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
 
-__all__ = ["absolute_ec50", "zero_of"]
+__all__ = ["absolute_ec50"]
 
 Array = NDArray[np.float64]
-_SCAN = 41
-
-
-def zero_of(response: Response) -> float:
-    """Signal of no cells: the mean of the blank wells, or the stated zero, or NaN where neither is known."""
-    blank = response.signal[response.used & (response.role == "blank")]
-    if blank.size:
-        return float(blank.mean())
-    return math.nan if response.zero is None else float(response.zero)
 
 
 def absolute_ec50(estimate: Estimate) -> Parameter:
@@ -75,19 +66,31 @@ def absolute_ec50(estimate: Estimate) -> Parameter:
     low, high = math.log(doses[0] / BEYOND_DOSES), math.log(doses[-1] * BEYOND_DOSES)
     best = _optimum(estimate, zero)
     allowed = estimate.rss / estimate.df * float(stats.f.ppf(estimate.level, 1, estimate.df))
-    grid = np.unique(np.r_[np.linspace(low, high, _SCAN), [best] if low < best < high else []])
-    inside = np.array([excess(q) for q in grid]) <= allowed
-    if not inside.any():
-        return replace(nothing, value=doses[-1], low=doses[-1], operator=">") if math.isinf(best) else nothing
-    first, last = int(np.argmax(inside)), int(inside.size - 1 - np.argmax(inside[::-1]))
-    ends = (
-        0.0 if first == 0 else math.exp(_crossing(excess, allowed, grid[first - 1], grid[first])),
-        math.inf if last == inside.size - 1 else math.exp(_crossing(excess, allowed, grid[last + 1], grid[last])),
-    )
+    if not low < best < high:
+        start = high
+        if excess(high) > allowed:
+            return replace(nothing, value=doses[-1], low=doses[-1], operator=">") if math.isinf(best) else nothing
+    else:
+        start = best
+    step = min(max(estimate["ec50"].se, 0.01), 0.5)
+    ends = [math.exp(_end(excess, allowed, start, sign * step, limit)) for sign, limit in ((-1, low), (1, high))]
     if math.isinf(ends[1]):
-        ends = (min(ends[0], doses[-1]), ends[1])
+        ends[0] = min(ends[0], doses[-1])
     value = math.exp(best) if math.isfinite(best) else math.inf
     return Parameter.bounded("ec50_absolute", value, *ends, log=True, unit=estimate["ec50"].unit)
+
+
+def _end(excess: Callable[[float], float], allowed: float, start: float, step: float, limit: float) -> float:
+    """Where the profile crosses the threshold on the way from `start` to `limit`; infinite where it does not."""
+    from scipy.optimize import brentq
+
+    inside, stride = start, step
+    while (limit - inside) * step > 0:
+        at = inside + stride if (limit - inside - stride) * step > 0 else limit
+        if excess(at) > allowed:
+            return float(brentq(lambda q: math.sqrt(excess(q)) - math.sqrt(allowed), inside, at, xtol=1e-5))
+        inside, stride = at, stride * 1.5
+    return math.copysign(math.inf, step)
 
 
 def _optimum(estimate: Estimate, zero: float) -> float:
@@ -97,12 +100,6 @@ def _optimum(estimate: Estimate, zero: float) -> float:
     if not 0 < share < 1 or estimate["hill_slope"].best > 0:
         return math.inf
     return math.log(estimate["ec50"].best) + math.log(share / (1 - share)) / -estimate["hill_slope"].best
-
-
-def _crossing(excess: Callable[[float], float], allowed: float, outside: float, inside: float) -> float:
-    from scipy.optimize import brentq
-
-    return float(brentq(lambda q: math.sqrt(excess(q)) - math.sqrt(allowed), outside, inside, xtol=1e-6))
 
 
 def _profile(estimate: Estimate, response: Response, zero: float) -> Callable[[float], float]:
@@ -125,12 +122,13 @@ def _profile(estimate: Estimate, response: Response, zero: float) -> Callable[[f
         s = np.where(finite, 1.0 / (1.0 + np.exp(-exponent)), u > 0)
         return np.asarray(start + (end - start) * s - y, dtype=float)
 
-    start = estimate["top"].best
-    starts = [(start, logit, slope) for logit in (0.2, 2.0, -1.5) for slope in (-1.0, 0.5)]
+    top = estimate["top"].best
+    starts = [np.array([top, logit, slope]) for logit in (0.2, 2.0, -1.5) for slope in (-1.0, 0.5)]
 
     def excess(q: float) -> float:
-        costs = sorted((float((residual(np.array(p), q) ** 2).sum()), p) for p in starts)
-        found = [least_squares(residual, p, args=(q,), method="lm", max_nfev=200) for _, p in costs[:2]]
-        return max(2.0 * min(float(result.cost) for result in found) - estimate.rss, 0.0)
+        start = min(starts, key=lambda p: float((residual(p, q) ** 2).sum()))
+        found = least_squares(residual, start, args=(q,), method="lm", max_nfev=300)
+        starts.append(found.x)
+        return max(2.0 * float(found.cost) - estimate.rss, 0.0)
 
     return excess

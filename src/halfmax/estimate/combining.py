@@ -21,6 +21,16 @@ from halfmax.estimate.result import Estimate, Operator, Parameter
 __all__ = ["combine", "compare"]
 
 
+class _Names(dict[str, str]):
+    """Names of parameters for people; a name without entry stands for itself."""
+
+    def __missing__(self, name: str) -> str:
+        return name
+
+
+_LABELS = _Names(ec50="EC50", ec50_absolute="the absolute EC50")
+
+
 def combine(
     estimates: Sequence[Estimate], *, parameter: str = "ec50", level: float = 0.95, label: str = ""
 ) -> Estimate:
@@ -73,8 +83,10 @@ def combine(
     known = [part for part in parts if part.operator != "?"]
     notes: list[str] = []
     if len(known) < len(parts):
-        notes.append(f"{len(parts) - len(known)} of {len(parts)} experiments do not identify {parameter}.")
+        notes.append(f"{len(parts) - len(known)} of {len(parts)} experiments do not identify {_LABELS[parameter]}.")
     joined, status = _join(known, len(parts), parameter, unit, level)
+    if len(estimates) == 1 and joined.operator != "=":
+        status, notes = estimates[0].status, []
     spread = _heterogeneity([part for part in known if part.operator == "="])
     if not math.isnan(spread.p) and spread.p < 0.05:
         notes.append(
@@ -93,16 +105,17 @@ def combine(
 
 def _join(known: Sequence[Parameter], asked: int, name: str, unit: str, level: float) -> tuple[Parameter, str]:
     """Mean of the logarithms with its t interval, or the bound that the experiments give together."""
+    label = _LABELS[name]
     if not known:
-        return _unknown(name, unit), f"open: none of {asked} experiments identifies {name}."
+        return _unknown(name, unit), f"open: none of {asked} experiments identifies {label}."
     operators = {part.operator for part in known} - {"="}
     if operators == {"<", ">"}:
-        return _unknown(name, unit), f"open: some experiments bound {name} only from above, others only from below."
+        return _unknown(name, unit), f"open: some experiments bound {label} only from above, others only from below."
     if len(known) == 1:
         part = known[0]
         status = "ok, one experiment: the interval is that within the experiment, and says nothing of the next one"
         if part.operator != "=":
-            status = f"open: the only experiment gives {name} {part.operator} a bound"
+            status = f"open: the one experiment that says anything gives only a bound of {label}"
         return replace(part, name=name, log=True, method="within one experiment"), status
     logs = np.log([part.value for part in known])
     mean, error, half = _t_interval(logs, level)
@@ -116,7 +129,7 @@ def _join(known: Sequence[Parameter], asked: int, name: str, unit: str, level: f
     joined = Parameter(
         name, bound, *ends, operator, unit, math.exp(mean), error, True, "two-stage t of the bounds"
     )  # fmt: skip
-    return joined, f"open: {censored} of {len(known)} experiments only give {name} {operator} a bound"
+    return joined, f"open: {censored} of {len(known)} experiments give only a bound of {label}"
 
 
 def _unknown(name: str, unit: str) -> Parameter:

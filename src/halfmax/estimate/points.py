@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from halfmax.estimate.result import Estimate
 from halfmax.response import Response
 
-__all__ = ["FULL_EFFECT_DOUBT", "Points", "as_points", "is_tied"]
+__all__ = ["FULL_EFFECT_DOUBT", "Points", "as_points", "is_tied", "zero_of"]
 
 Array = NDArray[np.float64]
 
@@ -47,3 +47,11 @@ def as_points(response: Response) -> Points:
 def is_tied(estimate: Estimate) -> bool:
     """Whether the full-effect control is the plateau of this fit."""
     return math.isfinite(estimate.p_full) and estimate.p_full >= FULL_EFFECT_DOUBT[0]
+
+
+def zero_of(response: Response) -> float:
+    """Signal of no cells: the mean of the blank wells, or the stated zero, or NaN where neither is known."""
+    blank = response.signal[response.used & (response.role == "blank")]
+    if blank.size:
+        return float(blank.mean())
+    return math.nan if response.zero is None else float(response.zero)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points
+from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, zero_of
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
 from halfmax.units import format_concentration
@@ -29,10 +29,10 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
     assert response is not None
     notes: list[str] = list(response.notes)
     if points.n_missing:
-        notes.append(f"{points.n_missing} wells are missing (flagged when read).")
+        notes.append(f"{_wells(points.n_missing)} missing (flagged when read).")
     excluded = int((response.excluded != "").sum())
     if excluded:
-        notes.append(f"{excluded} wells are excluded by the study, with reasons.")
+        notes.append(f"{_wells(excluded)} excluded by the study, with a reason.")
     if estimate.p_full < FULL_EFFECT_DOUBT[1]:
         notes.append(
             f"The drug's full effect is not that of the {points.full_role} (F-test, p = {estimate.p_full:.1g}): "
@@ -59,11 +59,15 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
         if not doses[0] <= ec50.value <= doses[-1]:
             side = "above the highest" if ec50.value > doses[-1] else "below the lowest"
             status = f"ok, extrapolated: EC50 lies {side} dose"
-        if estimate["hill_slope"].operator != "=":
+        if math.inf in (abs(estimate["hill_slope"].low), abs(estimate["hill_slope"].high)):
             notes.append("The slope is steeper than the spacing of the doses resolves.")
     else:
         status = _open(estimate, response, doses, tied)
     return replace(estimate, status=status, notes=tuple(notes))
+
+
+def _wells(count: int) -> str:
+    return "1 well is" if count == 1 else f"{count} wells are"
 
 
 def _show(value: float, response: Response) -> str:
@@ -75,11 +79,11 @@ def _show(value: float, response: Response) -> str:
 def _remaining(estimate: Estimate, response: Response, dose: float) -> str:
     """Signal left at a dose, as a share of the vehicle's, or of the fitted signal at zero dose."""
     at = response.used & (response.role == "sample") & (response.concentration == dose)
-    reference = float(estimate.predict([0.0])[0])
-    zero = response.zero if response.zero is not None else 0.0
-    blanks = response.signal[response.used & (response.role == "blank")]
-    if blanks.size:
-        zero = float(blanks.mean())
+    vehicle = response.signal[response.used & (response.role == "vehicle")]
+    start = estimate["top" if estimate["hill_slope"].best < 0 else "bottom"].best
+    reference = float(vehicle.mean()) if vehicle.size else start
+    zero = zero_of(response)
+    zero = 0.0 if math.isnan(zero) else zero
     share = (float(response.signal[at].mean()) - zero) / (reference - zero) if reference != zero else math.nan
     return f"{_show(dose, response)} leaves {100 * share:.0f} % of the signal at zero dose"
 

@@ -1,7 +1,7 @@
 """The study: a document (`study.toml`) beside its raw files, and the road from there to results."""
 
 from halfmax.study.document import StudyDocument, load, schema
-from halfmax.study.results import write_results
+from halfmax.study.results import records, write_results
 from halfmax.study.road import Outcome, analyse, run
 from halfmax.study.start import empty_study, study_from_files, write_example
 
@@ -11,6 +11,7 @@ __all__ = [
     "analyse",
     "empty_study",
     "load",
+    "records",
     "run",
     "schema",
     "study_from_files",

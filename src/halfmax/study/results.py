@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from halfmax.errors import FileError
-from halfmax.output import guarded, write_file, write_folder
+from halfmax.output import csv_text, write_file, write_folder
 from halfmax.report import write_html, write_pdf
 from halfmax.report.document import Curve, StudyReport
 
-__all__ = ["SCHEMA_VERSION", "csv_text", "records", "write_results"]
+__all__ = ["SCHEMA_VERSION", "records", "write_results"]
 
 #: Version of the layout of estimates.csv and estimates.json.
 SCHEMA_VERSION = 1
@@ -48,16 +45,6 @@ def _labels(curve: Curve, kind: str, experiment: str) -> dict[str, object]:
         "time_h": hours,
         "experiment": experiment,
     }
-
-
-def csv_text(rows: Sequence[dict[str, object]]) -> str:
-    """Records as CSV with a header."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([guarded(row.get(column)) for column in columns] for row in rows)
-    return stream.getvalue()
 
 
 def write_results(report: StudyReport, folder: Path, *, name: str | None = None, pdf: bool = True) -> Path:

@@ -1,0 +1,304 @@
+"""The command line: words in, calls to the library, text out.  No science here.
+
+Results go to stdout, everything else to stderr.  Exit codes: 0 ok, 1 internal,
+2 usage, 3 bad input, 4 an analysis refused under ``--strict``, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from halfmax import __version__
+from halfmax.errors import HalfmaxError
+
+if TYPE_CHECKING:
+    from halfmax.estimate import Estimate
+    from halfmax.study import Outcome
+    from halfmax.study.road import Progress
+    from halfmax.table import AssayTable
+
+app = typer.Typer(
+    name="halfmax",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="From the files a pharmacology lab's instruments write to estimates with honest uncertainty.",
+    epilog="Research use only.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 4 where an estimate is open or refused.")]
+NoPdf = Annotated[bool, typer.Option("--no-pdf", help="Leave out report.pdf.")]
+Open = Annotated[bool, typer.Option("--open", help="Open the report in the browser.")]
+RunName = Annotated[str | None, typer.Option("--name", help="Name of the run; the time, if not given.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"halfmax {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """From the files a pharmacology lab's instruments write to estimates with honest uncertainty."""
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to write the example study.")] = Path("halfmax-demo"),
+    name: RunName = None,
+    open_report: Open = False,
+    no_pdf: NoPdf = False,
+) -> None:
+    """Write the example study (CM572, simulated) and analyse it."""
+    from halfmax.study import write_example
+
+    if not (folder / "study.toml").is_file():
+        write_example(folder)
+        _say(f"The example study stands in {folder}.")
+    _report_run(_run(folder, name, no_pdf), open_report)
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="A study folder, or its study.toml.")] = Path(),
+    name: RunName = None,
+    json: Json = False,
+    strict: Strict = False,
+    open_report: Open = False,
+    no_pdf: NoPdf = False,
+) -> None:
+    """Analyse a study: estimates, report and provenance go to its results folder."""
+    outcome = _run(study, name, no_pdf)
+    if json:
+        from halfmax.study import records
+
+        _print_json(records(outcome.report))
+    else:
+        _report_run(outcome, open_report)
+    _refuse(strict, [fit.label for fit in outcome.refused])
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
+    files: Annotated[list[Path] | None, typer.Option("--from", help="Exports of the plate reader; repeat it.")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(help="More exports, after --from.", show_default=False)] = None,
+) -> None:
+    """Write an empty study, or one whose plates are found in files."""
+    from halfmax.study import empty_study, study_from_files
+
+    exports = [*(files or []), *(more or [])]
+    made = study_from_files(folder, exports) if exports else empty_study(folder)
+    typer.echo(made)
+    _say(f"Fill in the layout and study.toml in {made}, then: halfmax run {made}")
+
+
+@app.command()
+def read(
+    file: Annotated[Path, typer.Argument(help="A plate reader's export.")],
+    json: Json = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as CSV.")] = None,
+) -> None:
+    """Read a plate reader's export and say what it holds."""
+    from halfmax.output import write_file
+    from halfmax.readers import read as read_file
+
+    table = read_file(file)
+    if output is not None:
+        write_file(output, table.frame.to_csv(index=False, lineterminator="\n"))
+    summary = _summary_of(table)
+    if json:
+        _print_json(summary)
+        return
+    typer.echo(f"{file.name}: {summary['format']}, {len(table)} readings")
+    typer.echo(f"plates   {', '.join(table.plates)}")
+    typer.echo(f"channels {', '.join(table.channels)}")
+    typer.echo(f"wells    {summary['wells']}, {summary['flagged']} flagged")
+    for flag, count in summary["flags"].items():
+        typer.echo(f"         {count} {flag}")
+
+
+@app.command()
+def fit(
+    file: Annotated[Path, typer.Argument(help="CSV with one observation a row.")],
+    concentration: Annotated[str, typer.Option("--concentration", "-x", help="Column of the concentrations.")],
+    response: Annotated[str, typer.Option("--response", "-y", help="Column of the responses.")],
+    unit: Annotated[str | None, typer.Option("--unit", help='Unit of the concentrations, such as "µM".')] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Columns that tell curves apart, with commas.")] = None,
+    model: Annotated[str, typer.Option("--model", help="hill4, or hill3 (lower plateau at zero).")] = "hill4",
+    level: Annotated[float, typer.Option("--level", help="Level of the intervals.")] = 0.95,
+    json: Json = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the records as CSV.")] = None,
+    strict: Strict = False,
+) -> None:
+    """Fit a log-logistic curve to each group of a long table."""
+    from halfmax.estimate import fit_all
+    from halfmax.output import csv_text, write_file
+    from halfmax.readers.long import read_curves
+
+    columns = [column.strip() for column in (by or "").split(",") if column.strip()]
+    curves = read_curves(file, concentration=concentration, response=response, by=columns, unit=unit)
+    batch = 256
+    estimates: list[Estimate] = []
+    with _progress("fitting curves", math.ceil(len(curves) / batch)) as step:
+        for start in range(0, len(curves), batch):
+            estimates += fit_all([curve for _, curve in curves[start : start + batch]], model, level=level)
+            step()
+    records = [
+        dict(labels) | estimate.record() | {"ec50_unit": "M" if unit else f"unit of {concentration}"}
+        for (labels, _), estimate in zip(curves, estimates, strict=True)
+    ]
+    if len(estimates) == 1 and estimates[0].status.startswith("refused"):
+        from halfmax.errors import FitError
+
+        raise FitError(f"{file.name}: {estimates[0].status.removeprefix('refused: ')}")
+    if output is not None:
+        write_file(output, csv_text(records))
+    if json:
+        _print_json(records)
+    elif output is None:
+        for (labels, _), estimate in zip(curves, estimates, strict=True):
+            _print_estimate(", ".join(labels.values()) or file.name, estimate)
+    _refuse(strict, [estimate.label for estimate in estimates if estimate["ec50"].operator != "="])
+
+
+@app.command()
+def reference(
+    name: Annotated[str, typer.Argument(help="A ligand, target or cell line, such as CM572.")],
+    json: Json = False,
+) -> None:
+    """Print what is published of a ligand, a target or a cell line."""
+    from halfmax.reference import as_dict, summary
+
+    if json:
+        _print_json(as_dict(name))
+    else:
+        typer.echo(summary(name))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of study.toml, for an editor."""
+    from halfmax.study import schema as study_schema
+
+    _print_json(study_schema())
+
+
+def _run(study: Path, name: str | None, no_pdf: bool) -> Outcome:
+    from halfmax.study import run as run_study
+
+    with _steps() as progress:
+        return run_study(study, name=name, pdf=not no_pdf, progress=progress)
+
+
+def _report_run(outcome: Outcome, open_report: bool) -> None:
+    """The answer on stdout, and where the report is."""
+    report = outcome.report
+    if report.simulated:
+        typer.echo("Simulated data: no instrument measured this.")
+    width = max(len(curve.title) for curve in report.curves)
+    for curve in report.curves:
+        typer.echo(f"{curve.title:<{width}}  EC50 {curve.combined['ec50'].text()}  n = {curve.combined.n}")
+    for comparison in report.comparisons:
+        typer.echo(f"{comparison.label}  {comparison.estimate[comparison.name].text()}")
+    assert outcome.folder is not None
+    page = (outcome.folder / "report.html").resolve()
+    typer.echo(f"Report: {page}")
+    if open_report:
+        typer.launch(page.as_uri())
+
+
+def _summary_of(table: AssayTable) -> dict[str, Any]:
+    """What a file holds, for `read`."""
+    frame = table.frame
+    flagged = frame[frame["flag"] != ""]
+    return {
+        "format": table.sources[0].reader if table.sources else "",
+        "plates": table.plates,
+        "wells": int(frame[["plate", "well"]].drop_duplicates().shape[0]),
+        "flagged": int(flagged[["plate", "well"]].drop_duplicates().shape[0]),
+        "flags": {str(flag): int(count) for flag, count in flagged["flag"].value_counts().items()},
+        "channels": table.channels,
+        "readings": len(table),
+        "times_s": sorted({float(time) for time in frame["time_s"].dropna()}),
+    }
+
+
+def _print_estimate(title: str, estimate: Estimate) -> None:
+    typer.echo(f"{title}  EC50 {estimate['ec50'].text()}  n = {estimate.n}  {estimate.status}")
+    for note in estimate.notes:
+        typer.echo(f"    {note}")
+
+
+def _print_json(content: object) -> None:
+    typer.echo(json_module.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _say(text: str) -> None:
+    """A line for a person, on stderr."""
+    typer.echo(text, err=True)
+
+
+def _refuse(strict: bool, labels: Sequence[str]) -> None:
+    if strict and labels:
+        _say(f"--strict: {len(labels)} estimates are open or refused: {', '.join(dict.fromkeys(labels))}")
+        raise typer.Exit(4)
+
+
+@contextmanager
+def _progress(what: str, steps: int) -> Iterator[Any]:
+    """A bar on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty() or steps < 2) as bar:
+        task = bar.add_task(what, total=steps)
+        yield lambda: bar.advance(task)
+
+
+@contextmanager
+def _steps() -> Iterator[Progress]:
+    """The steps of a study on stderr: a bar on a terminal, a line each elsewhere."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    if not sys.stderr.isatty():
+        yield lambda what, done, of: _say(f"[{done}/{of}] {what}")
+        return
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+
+
+def main() -> None:
+    """Entry point of the `halfmax` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        app()
+    except HalfmaxError as error:
+        _say(f"error: {error}")
+        sys.exit(3)
+    except KeyboardInterrupt:
+        _say("interrupted; nothing was left half-written")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
