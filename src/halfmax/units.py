@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
+from tokenize import TokenError
 from typing import TYPE_CHECKING
 
 from halfmax.errors import RangeError
@@ -61,12 +62,15 @@ def _factor(unit: str, target: str) -> float:
     """Factor from `unit` to `target`, or RangeError naming both."""
     import pint
 
+    if not re.fullmatch(r"[A-Za-zµμ°/*^ ()\d.-]+", unit):
+        raise RangeError(f'unknown unit "{unit}"; expected a unit of {target}.')
     registry = _registry()
     try:
         return float(registry.Quantity(1.0, _normalise(unit)).to(target).magnitude)
     except pint.DimensionalityError as error:
         raise RangeError(f'unit "{unit}" is not a unit of {target}: {error}.') from error
-    except (pint.UndefinedUnitError, pint.DefinitionSyntaxError, AttributeError, TypeError) as error:
+    # pint reads units with Python's own tokenizer, whose errors are all about text that is no unit ("(µM", "µM 3").
+    except (pint.UndefinedUnitError, ValueError, AttributeError, TypeError, AssertionError, TokenError) as error:
         raise RangeError(f'unknown unit "{unit}"; expected a unit of {target}.') from error
 
 

@@ -1,0 +1,45 @@
+"""Files and folders that appear whole or not at all."""
+
+import pytest
+
+from halfmax.errors import FileError
+from halfmax.output import csv_text, write_file, write_folder
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    write_file(path, "one µ\n")
+    write_file(path, "two\n")
+    assert path.read_bytes() == b"two\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(FileError, match=r"missing.a\.txt: cannot be written .*Nothing was written"):
+        write_file(tmp_path / "missing" / "a.txt", "x")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FileError, match="cannot be written"):
+        write_folder(tmp_path / "file" / "folder", lambda _: None)
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, ValueError, OSError("disk full")])
+def test_an_interrupted_folder_leaves_nothing(tmp_path, trouble):
+    def fill(new):
+        (new / "half").write_text("x")
+        raise trouble
+
+    with pytest.raises((KeyboardInterrupt, ValueError, FileError)):
+        write_folder(tmp_path / "run", fill)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_used_folder_is_never_touched(tmp_path):
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(FileError, match="not empty"):
+        write_folder(tmp_path, lambda _: None)
+    assert (tmp_path / "mine").read_text() == "x"
+
+
+def test_text_that_a_spreadsheet_would_run_is_quoted():
+    text = csv_text([{"name": "=cmd()", "value": -1.5, "none": None}, {"name": "@x", "more": "+1"}])
+    assert text == "name,value,none,more\n'=cmd(),-1.5,,\n'@x,,,'+1\n"
