@@ -7,7 +7,6 @@ for every drug that does not kill all cells, and they are two numbers with two n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -62,35 +61,36 @@ def absolute_ec50(estimate: Estimate) -> Parameter:
     doses = response.doses()
     if math.isnan(zero) or estimate.model != "hill4":
         return nothing
-    excess = _profile(estimate, response, zero)
     low, high = math.log(doses[0] / BEYOND_DOSES), math.log(doses[-1] * BEYOND_DOSES)
     best = _optimum(estimate, zero)
-    allowed = estimate.rss / estimate.df * float(stats.f.ppf(estimate.level, 1, estimate.df))
-    if not low < best < high:
-        start = high
-        if excess(high) > allowed:
-            return replace(nothing, value=doses[-1], low=doses[-1], operator=">") if math.isinf(best) else nothing
-    else:
-        start = best
-    step = min(max(estimate["ec50"].se, 0.01), 0.5)
-    ends = [math.exp(_end(excess, allowed, start, sign * step, limit)) for sign, limit in ((-1, low), (1, high))]
+    unit = estimate["ec50"].unit
+    inside = low < best < high
+    step = min(max(estimate["ec50"].se, 0.005), 0.3) if math.isfinite(estimate["ec50"].se) else 0.3
+    near = best + step * np.linspace(-6, 6, 49) if inside else []
+    at = np.unique(np.clip(np.r_[near, np.linspace(low, high, 40)], low, high))
+    root = np.sqrt(_excess(estimate, response, zero, at))
+    allowed = math.sqrt(estimate.rss / estimate.df * float(stats.f.ppf(estimate.level, 1, estimate.df)))
+    start = int(np.argmin(np.abs(at - best))) if inside else at.size - 1
+    if root[start] > allowed:
+        return replace(nothing, value=doses[-1], low=doses[-1], operator=">") if math.isinf(best) else nothing
+    ends = [
+        _end(at[: start + 1][::-1], root[: start + 1][::-1], allowed, 0.0),
+        _end(at[start:], root[start:], allowed, math.inf),
+    ]
     if math.isinf(ends[1]):
         ends[0] = min(ends[0], doses[-1])
     value = math.exp(best) if math.isfinite(best) else math.inf
-    return Parameter.bounded("ec50_absolute", value, *ends, log=True, unit=estimate["ec50"].unit)
+    return Parameter.bounded("ec50_absolute", value, *ends, log=True, unit=unit)
 
 
-def _end(excess: Callable[[float], float], allowed: float, start: float, step: float, limit: float) -> float:
-    """Where the profile crosses the threshold on the way from `start` to `limit`; infinite where it does not."""
-    from scipy.optimize import brentq
-
-    inside, stride = start, step
-    while (limit - inside) * step > 0:
-        at = inside + stride if (limit - inside - stride) * step > 0 else limit
-        if excess(at) > allowed:
-            return float(brentq(lambda q: math.sqrt(excess(q)) - math.sqrt(allowed), inside, at, xtol=1e-5))
-        inside, stride = at, stride * 1.5
-    return math.copysign(math.inf, step)
+def _end(at: Array, root: Array, allowed: float, open_end: float) -> float:
+    """Where the root of the profile first crosses the threshold on the way along `at`."""
+    outside = np.flatnonzero(root > allowed)
+    if outside.size == 0:
+        return open_end
+    j = int(outside[0])
+    share = (allowed - root[j - 1]) / (root[j] - root[j - 1])
+    return math.exp(at[j - 1] + share * (at[j] - at[j - 1]))
 
 
 def _optimum(estimate: Estimate, zero: float) -> float:
@@ -102,33 +102,78 @@ def _optimum(estimate: Estimate, zero: float) -> float:
     return math.log(estimate["ec50"].best) + math.log(share / (1 - share)) / -estimate["hill_slope"].best
 
 
-def _profile(estimate: Estimate, response: Response, zero: float) -> Callable[[float], float]:
-    """Excess of the residual sum of squares when the half-signal concentration is held at exp(q)."""
-    from scipy.optimize import least_squares
+def _excess(estimate: Estimate, response: Response, zero: float, at: Array) -> Array:
+    """Excess of the residual sum of squares when half of the signal is lost at exp(q), for each q of `at`.
 
+    With ``s = expit(m (ln x - q) + l)`` and ``p = expit(l)`` the curve is
+    ``zero + (start - zero) (1 - s / (2 p))``, which is half way to zero at q for every
+    (l, ln m); `start` is linear and eliminated, the other two go by Levenberg–Marquardt,
+    all q at once.
+    """
     points = as_points(response)
     full = points.full if is_tied(estimate) else points.full[:0]
     u = np.r_[points.log_dose, np.full(full.size, np.inf)]
-    y = np.r_[points.signal, full]
-    low, high = STEEPNESS_LIMITS
+    y = np.r_[points.signal, full] - zero
+    starts = np.array([(logit, slope) for logit in (-1.5, 0.2, 1.5, 4.0) for slope in (-0.5, 0.3, 1.2)])
+    first = np.stack([_rss(_shape(u, at, np.tile(start, (at.size, 1)))[0], y) for start in starts])
+    likely = np.argsort(first, axis=0, kind="stable")[:2]
+    found = [_descend(u, y, at, starts[rank]) for rank in likely]
+    return np.maximum(np.minimum(*found) - estimate.rss, 0.0)
+
+
+def _descend(u: Array, y: Array, q: Array, position: Array) -> Array:
+    """Smallest residual sum of squares of each q from one start, by Levenberg–Marquardt."""
+    position = position.copy()
+    damping = np.full(q.size, 1e-3)
+    rss = _rss(_shape(u, q, position)[0], y)
+    moving = np.ones(q.size, dtype=bool)
+    for _ in range(100):
+        rows = np.flatnonzero(moving)
+        if rows.size == 0:
+            break
+        here = position[rows]
+        trial = np.clip(
+            here + _step(u, y, q[rows], here, damping[rows]), [-8.0, STEEPNESS_LIMITS[0]], [12.0, STEEPNESS_LIMITS[1]]
+        )
+        new = _rss(_shape(u, q[rows], trial)[0], y)
+        good = new <= rss[rows]
+        gain = np.where(good, rss[rows] - new, np.inf)
+        moving[rows] = (np.abs(trial - here).max(axis=1) > 1e-8) & (gain > 1e-10 * rss[rows]) & (damping[rows] < 1e9)
+        position[rows[good]], rss[rows[good]] = trial[good], new[good]
+        damping[rows] = np.where(good, np.maximum(damping[rows] / 5, 1e-10), damping[rows] * 6)
+    return rss
+
+
+def _shape(u: Array, q: Array, position: Array) -> tuple[Array, tuple[Array, Array]]:
+    """1 - s / (2 p), and its derivatives by (l, ln m), shape (curves, points)."""
     finite = np.isfinite(u)
+    logit, slope = position[:, :1], np.exp(position[:, 1:])
+    distance = np.where(finite, u, 0.0)[None, :] - q[:, None]
+    s = np.where(finite, 1.0 / (1.0 + np.exp(-np.clip(slope * distance + logit, -500, 500))), (u > 0)[None, :])
+    twice = 2.0 / (1.0 + np.exp(-logit))
+    by_logit = -s * (twice / 2 - s) / twice
+    by_slope = -s * (1 - s) * slope * np.where(finite, distance, 0.0) / twice
+    return 1.0 - s / twice, (by_logit, by_slope)
 
-    def residual(parameters: Array, q: float) -> Array:
-        start, logit, squeezed = parameters
-        share = 1.0 / (1.0 + math.exp(-min(max(logit, -500.0), 500.0)))
-        end = start - (start - zero) / 2 / max(share, 1e-12)
-        slope = math.exp(low + (high - low) / (1.0 + math.exp(-min(max(squeezed, -500.0), 500.0))))
-        exponent = np.clip(slope * (np.where(finite, u, 0.0) - q) + logit, -500.0, 500.0)
-        s = np.where(finite, 1.0 / (1.0 + np.exp(-exponent)), u > 0)
-        return np.asarray(start + (end - start) * s - y, dtype=float)
 
-    top = estimate["top"].best
-    starts = [np.array([top, logit, slope]) for logit in (0.2, 2.0, -1.5) for slope in (-1.0, 0.5)]
+def _amplitude(phi: Array, y: Array) -> Array:
+    return np.asarray((phi * y).sum(1) / np.maximum((phi * phi).sum(1), 1e-300), dtype=float)
 
-    def excess(q: float) -> float:
-        start = min(starts, key=lambda p: float((residual(p, q) ** 2).sum()))
-        found = least_squares(residual, start, args=(q,), method="lm", max_nfev=300)
-        starts.append(found.x)
-        return max(2.0 * float(found.cost) - estimate.rss, 0.0)
 
-    return excess
+def _rss(phi: Array, y: Array) -> Array:
+    return np.asarray(((y - _amplitude(phi, y)[:, None] * phi) ** 2).sum(1), dtype=float)
+
+
+def _step(u: Array, y: Array, q: Array, position: Array, damping: Array) -> Array:
+    """Damped Gauss–Newton step of (l, ln m), start projected out."""
+    phi, slopes = _shape(u, q, position)
+    amplitude = _amplitude(phi, y)[:, None]
+    residual = y - amplitude * phi
+    norm = np.maximum((phi * phi).sum(1), 1e-300)[:, None]
+    a, b = (amplitude * (d - (d * phi).sum(1)[:, None] / norm * phi) for d in slopes)
+    aa, bb, ab = (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)
+    ga, gb = (a * residual).sum(1), (b * residual).sum(1)
+    aa, bb = aa * (1 + damping) + 1e-300, bb * (1 + damping) + 1e-300
+    determinant = np.maximum(aa * bb - ab * ab, 1e-300)
+    step = np.stack([bb * ga - ab * gb, aa * gb - ab * ga], axis=1) / determinant[:, None]
+    return np.clip(step, -2.0, 2.0)

@@ -28,6 +28,8 @@ __all__ = ["Profile", "held_at", "profile"]
 Array = NDArray[np.float64]
 _GROWTH = 1.5
 _NUISANCE_STARTS = 9
+#: How closely the threshold is met, as a share of the root of the allowed excess.
+_PRECISION = 1e-7
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _refine(
         halve_a = beyond & same_side
         a, fa = np.where(beyond, a, c), np.where(beyond, np.where(halve_a, fa * 0.5, fa), fc)
         b, fb = np.where(beyond, c, b), np.where(beyond, fc, fb * 0.5)
-        if (np.abs(fc) <= 1e-9 * np.maximum(aim, 1e-300)).all():
+        if (np.abs(fc) <= _PRECISION * np.maximum(aim, 1e-300)).all():
             return c, met
     return np.where(np.abs(fa) < np.abs(fb), a, b), met
 

@@ -76,15 +76,19 @@ def _show(value: float, response: Response) -> str:
     return f"{float(f'{value:.2g}'):g}" + (f" {response.concentration_unit}" if response.concentration_unit else "")
 
 
-def _remaining(estimate: Estimate, response: Response, dose: float) -> str:
-    """Signal left at a dose, as a share of the vehicle's, or of the fitted signal at zero dose."""
+def _share(estimate: Estimate, response: Response, dose: float) -> float:
+    """Signal left at a dose, as a share of the window between the vehicle (or the fitted start) and zero."""
     at = response.used & (response.role == "sample") & (response.concentration == dose)
     vehicle = response.signal[response.used & (response.role == "vehicle")]
     start = estimate["top" if estimate["hill_slope"].best < 0 else "bottom"].best
     reference = float(vehicle.mean()) if vehicle.size else start
     zero = zero_of(response)
     zero = 0.0 if math.isnan(zero) else zero
-    share = (float(response.signal[at].mean()) - zero) / (reference - zero) if reference != zero else math.nan
+    return (float(response.signal[at].mean()) - zero) / (reference - zero) if reference != zero else math.nan
+
+
+def _remaining(estimate: Estimate, response: Response, dose: float) -> str:
+    share = _share(estimate, response, dose)
     return f"{_show(dose, response)} leaves {100 * share:.0f} % of the signal at zero dose"
 
 
@@ -92,10 +96,18 @@ def _open(estimate: Estimate, response: Response, doses: Array, tied: bool) -> s
     """Status of an EC50 whose interval is open."""
     ec50 = estimate["ec50"]
     if ec50.operator == ">":
-        advice = "Add higher doses." if tied else "Add higher doses, or a kill control."
+        bound = f"Reported as EC50 > {_show(ec50.value, response)}."
+        before, last = (_share(estimate, response, dose) for dose in doses[-2:])
+        if estimate["hill_slope"].best < 0 and before > 0.8 and last < 0.2:
+            return (
+                f"open: the whole fall lies between {_show(doses[-2], response)} ({100 * before:.0f} % of the signal "
+                f"at zero dose) and {_show(doses[-1], response)} ({100 * last:.0f} %), with no dose between or above, "
+                f"so neither slope nor plateau is determined. {bound} Add doses between and above these two"
+                f"{'' if tied else ', and a kill control'}."
+            )
         return (
-            f"open: the data do not bound EC50 from above ({_remaining(estimate, response, doses[-1])}). "
-            f"Reported as EC50 > {_show(ec50.value, response)}. {advice}"
+            f"open: the data do not bound EC50 from above ({_remaining(estimate, response, doses[-1])}). {bound} "
+            f"Add higher doses{'' if tied else ', or a kill control'}."
         )
     if ec50.operator == "<":
         return (
@@ -117,7 +129,7 @@ def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
     low = ec50.low if tied else 0.0
     opened = Parameter.bounded("ec50", ec50.best, low, math.inf, log=True, unit=ec50.unit, se=ec50.se)
     rest = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
-    found = f"F-test against a flat line, p = {estimate.p_flat:.2g}" if estimate.rss > 0 else "all signals are equal"
+    found = f"F-test against a flat line, p = {estimate.p_flat:.2g}" if estimate.p_flat < 1 else "all signals are equal"
     bound = f" Reported as EC50 > {_show(opened.value, response)}." if opened.operator == ">" else " Not identified."
     status = (
         f"no curve: no dependence on the concentration ({found}; {_remaining(estimate, response, top_dose)})."
