@@ -175,6 +175,40 @@ def fit(
 
 
 @app.command()
+def plan(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new plan.")],
+    line: Annotated[list[str], typer.Option("--line", "-l", help="Cell line; repeat it.")],
+    compound: Annotated[str, typer.Option("--compound", "-c", help="Compound.")],
+    lowest: Annotated[str, typer.Option(help="Lowest dose.")] = "0.1 µM",
+    highest: Annotated[str, typer.Option(help="Highest dose.")] = "100 µM",
+    points: Annotated[int | None, typer.Option(help="Number of doses; two a decade, if not given.")] = None,
+    replicates: Annotated[int, typer.Option(help="Wells of a dose on a plate.")] = 3,
+    time: Annotated[list[str] | None, typer.Option("--time", "-t", help='Exposure; repeat it. ["48 h"]')] = None,
+    experiments: Annotated[int, typer.Option(help="Independent experiments.")] = 3,
+    stock: Annotated[str, typer.Option(help="Stock of the compound in solvent.")] = "20 mM",
+    solvent_limit: Annotated[str, typer.Option(help="Largest share of solvent.")] = "0.5 %",
+    wells: Annotated[int, typer.Option(help="96 or 384.")] = 96,
+    edges: Annotated[str, typer.Option(help="unused, or used.")] = "unused",
+    randomise: Annotated[bool, typer.Option("--randomise", help="Arrange each plate at random.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the arrangement.")] = 0,
+) -> None:
+    """Plan an MTT experiment: layouts, dilutions, worklists and a protocol sheet."""
+    from halfmax.plan import ViabilityOptions, plan_viability
+
+    options = ViabilityOptions(
+        wells=wells, edges=edges, randomise=randomise, seed=seed, stock=stock, solvent_limit=solvent_limit
+    )
+    planned = plan_viability(
+        line, compound, lowest=lowest, highest=highest, points=points, replicates=replicates,
+        times=time or ["48 h"], experiments=experiments, options=options,
+    )  # fmt: skip
+    made = planned.write(folder)
+    typer.echo(f"{planned.title}: {len(planned.plates)} plates of {wells} wells, {len(planned.doses)} doses")
+    typer.echo(f"Protocol: {(made / 'protocol.html').resolve()}")
+    _say(f"Put the reader's exports into {made / 'plates'}, then: halfmax run {made}")
+
+
+@app.command()
 def reference(
     name: Annotated[str, typer.Argument(help="A ligand, target or cell line, such as CM572.")],
     json: Json = False,
@@ -292,12 +326,6 @@ def main() -> None:
     except HalfmaxError as error:
         _say(f"error: {error}")
         sys.exit(3)
-    except KeyboardInterrupt:
-        _say("interrupted; nothing was left half-written")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
 
 
 if __name__ == "__main__":

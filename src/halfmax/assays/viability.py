@@ -392,7 +392,8 @@ def _groups(read: pd.DataFrame) -> tuple[pd.DataFrame, NDArray[np.intp]]:
     """Wells with living cells, and the number of the replicate group each belongs to."""
     cells = read[read["role"].isin(["sample", "vehicle", "untreated"])]
     keys = ["role", "compound", "cell_line", "time_s", "concentration_M"]
-    return cells, cells.groupby(keys, dropna=False).ngroup().to_numpy()
+    number = cells.groupby(keys, dropna=False).ngroup()
+    return cells, np.asarray(number, dtype=np.intp)
 
 
 def _effects(read: pd.DataFrame) -> tuple[Effect, ...]:

@@ -66,7 +66,7 @@ def absolute_ec50(estimate: Estimate) -> Parameter:
     unit = estimate["ec50"].unit
     inside = low < best < high
     step = min(max(estimate["ec50"].se, 0.005), 0.3) if math.isfinite(estimate["ec50"].se) else 0.3
-    near = best + step * np.linspace(-6, 6, 49) if inside else []
+    near = best + step * np.linspace(-6, 6, 49) if inside else np.array([])
     at = np.unique(np.clip(np.r_[near, np.linspace(low, high, 40)], low, high))
     root = np.sqrt(_excess(estimate, response, zero, at))
     allowed = math.sqrt(estimate.rss / estimate.df * float(stats.f.ppf(estimate.level, 1, estimate.df)))
@@ -176,4 +176,4 @@ def _step(u: Array, y: Array, q: Array, position: Array, damping: Array) -> Arra
     aa, bb = aa * (1 + damping) + 1e-300, bb * (1 + damping) + 1e-300
     determinant = np.maximum(aa * bb - ab * ab, 1e-300)
     step = np.stack([bb * ga - ab * gb, aa * gb - ab * ga], axis=1) / determinant[:, None]
-    return np.clip(step, -2.0, 2.0)
+    return np.asarray(np.clip(step, -2.0, 2.0), dtype=float)
