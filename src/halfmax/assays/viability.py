@@ -400,7 +400,8 @@ def _effects(read: pd.DataFrame) -> tuple[Effect, ...]:
     """F-tests of edge, rows, columns and drift on top of the replicate groups.
 
     An effect that the layout confounds with the doses (a column that holds one dose
-    only) cannot be told from them and is left out.
+    only) cannot be told from them and is left out. Drift is the change from the first
+    well of the plate to the last, row by row.
     """
     cells, place = _groups(read)
     vehicle = cells.loc[cells["role"] == "vehicle", "signal"].mean()
@@ -410,14 +411,14 @@ def _effects(read: pd.DataFrame) -> tuple[Effect, ...]:
     positions = np.array([row_column(well) for well in cells["well"]])
     edge = np.array([edge_distance(well, shape) == 0 for well in cells["well"]], dtype=float)
     order = positions[:, 0] * shape[1] + positions[:, 1]
-    scaled = (order - order.mean()) / max(np.ptp(order), 1)
+    share = order / (shape[0] * shape[1] - 1)
     groups = np.eye(place.max() + 1)[place]
     y = cells["signal"].to_numpy()
     candidates = {
         "edge": edge[:, None],
         "rows": np.eye(shape[0])[positions[:, 0]],
         "columns": np.eye(shape[1])[positions[:, 1]],
-        "drift": scaled[:, None],
+        "drift": share[:, None],
     }
     found = (_effect(name, groups, extra, y, float(vehicle)) for name, extra in candidates.items())
     return tuple(effect for effect in found if effect is not None)

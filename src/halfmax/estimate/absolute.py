@@ -110,22 +110,20 @@ def _excess(estimate: Estimate, response: Response, zero: float, at: Array) -> A
     (l, ln m); `start` is linear and eliminated, the other two go by Levenberg–Marquardt,
     all q at once.
     """
-    points = as_points(response)
-    full = points.full if is_tied(estimate) else points.full[:0]
-    u = np.r_[points.log_dose, np.full(full.size, np.inf)]
-    y = np.r_[points.signal, full] - zero
+    u, mean, weight, base = as_points(response).columns(tied=is_tied(estimate))
+    y = mean - zero
     starts = np.array([(logit, slope) for logit in (-1.5, 0.2, 1.5, 4.0) for slope in (-0.5, 0.3, 1.2)])
-    first = np.stack([_rss(_shape(u, at, np.tile(start, (at.size, 1)))[0], y) for start in starts])
+    first = np.stack([_rss(_shape(u, at, np.tile(start, (at.size, 1)))[0], y, weight) for start in starts])
     likely = np.argsort(first, axis=0, kind="stable")[:2]
-    found = [_descend(u, y, at, starts[rank]) for rank in likely]
-    return np.maximum(np.minimum(*found) - estimate.rss, 0.0)
+    found = [_descend(u, y, weight, at, starts[rank]) for rank in likely]
+    return np.maximum(base + np.minimum(*found) - estimate.rss, 0.0)
 
 
-def _descend(u: Array, y: Array, q: Array, position: Array) -> Array:
+def _descend(u: Array, y: Array, weight: Array, q: Array, position: Array) -> Array:
     """Smallest residual sum of squares of each q from one start, by Levenberg–Marquardt."""
     position = position.copy()
     damping = np.full(q.size, 1e-3)
-    rss = _rss(_shape(u, q, position)[0], y)
+    rss = _rss(_shape(u, q, position)[0], y, weight)
     moving = np.ones(q.size, dtype=bool)
     for _ in range(100):
         rows = np.flatnonzero(moving)
@@ -133,9 +131,11 @@ def _descend(u: Array, y: Array, q: Array, position: Array) -> Array:
             break
         here = position[rows]
         trial = np.clip(
-            here + _step(u, y, q[rows], here, damping[rows]), [-8.0, STEEPNESS_LIMITS[0]], [12.0, STEEPNESS_LIMITS[1]]
+            here + _step(u, y, weight, q[rows], here, damping[rows]),
+            [-8.0, STEEPNESS_LIMITS[0]],
+            [12.0, STEEPNESS_LIMITS[1]],
         )
-        new = _rss(_shape(u, q[rows], trial)[0], y)
+        new = _rss(_shape(u, q[rows], trial)[0], y, weight)
         good = new <= rss[rows]
         gain = np.where(good, rss[rows] - new, np.inf)
         moving[rows] = (np.abs(trial - here).max(axis=1) > 1e-8) & (gain > 1e-10 * rss[rows]) & (damping[rows] < 1e9)
@@ -156,22 +156,22 @@ def _shape(u: Array, q: Array, position: Array) -> tuple[Array, tuple[Array, Arr
     return 1.0 - s / twice, (by_logit, by_slope)
 
 
-def _amplitude(phi: Array, y: Array) -> Array:
-    return np.asarray((phi * y).sum(1) / np.maximum((phi * phi).sum(1), 1e-300), dtype=float)
+def _amplitude(phi: Array, y: Array, weight: Array) -> Array:
+    return np.asarray((weight * phi * y).sum(1) / np.maximum((weight * phi * phi).sum(1), 1e-300), dtype=float)
 
 
-def _rss(phi: Array, y: Array) -> Array:
-    return np.asarray(((y - _amplitude(phi, y)[:, None] * phi) ** 2).sum(1), dtype=float)
+def _rss(phi: Array, y: Array, weight: Array) -> Array:
+    return np.asarray((weight * (y - _amplitude(phi, y, weight)[:, None] * phi) ** 2).sum(1), dtype=float)
 
 
-def _step(u: Array, y: Array, q: Array, position: Array, damping: Array) -> Array:
+def _step(u: Array, y: Array, weight: Array, q: Array, position: Array, damping: Array) -> Array:
     """Damped Gauss–Newton step of (l, ln m), start projected out."""
     phi, slopes = _shape(u, q, position)
-    amplitude = _amplitude(phi, y)[:, None]
-    residual = y - amplitude * phi
-    norm = np.maximum((phi * phi).sum(1), 1e-300)[:, None]
-    a, b = (amplitude * (d - (d * phi).sum(1)[:, None] / norm * phi) for d in slopes)
-    aa, bb, ab = (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)
+    amplitude = _amplitude(phi, y, weight)[:, None]
+    residual = weight * (y - amplitude * phi)
+    norm = np.maximum((weight * phi * phi).sum(1), 1e-300)[:, None]
+    a, b = (amplitude * (d - (weight * d * phi).sum(1)[:, None] / norm * phi) for d in slopes)
+    aa, bb, ab = (weight * a * a).sum(1), (weight * b * b).sum(1), (weight * a * b).sum(1)
     ga, gb = (a * residual).sum(1), (b * residual).sum(1)
     aa, bb = aa * (1 + damping) + 1e-300, bb * (1 + damping) + 1e-300
     determinant = np.maximum(aa * bb - ab * ab, 1e-300)

@@ -142,17 +142,15 @@ def _refused(response: Response, model: str, level: float, trouble: str) -> Esti
 
 
 def _problem(points: Sequence[Points], family: Curve, tied: NDArray[np.bool_]) -> Problem:
-    """Padded batch; the full-effect wells are points at infinite dose where tied."""
-    rows = []
-    for point, tie in zip(points, tied, strict=True):
-        full = point.full if tie else point.full[:0]
-        rows.append((np.r_[point.log_dose, np.full(full.size, np.inf)], np.r_[point.signal, full]))
+    """Padded batch; the full-effect wells are a point at infinite dose where tied."""
+    rows = [point.columns(tied=bool(tie)) for point, tie in zip(points, tied, strict=True)]
     longest = max(row[0].size for row in rows)
     log_dose, signal, weight = (np.zeros((len(rows), longest)) for _ in range(3))
-    for index, (u, y) in enumerate(rows):
-        log_dose[index, : u.size], signal[index, : y.size], weight[index, : y.size] = u, y, 1.0
+    for index, (u, y, count, _) in enumerate(rows):
+        log_dose[index, : u.size], signal[index, : u.size], weight[index, : u.size] = u, y, count
     free = np.full(len(rows), np.nan)
-    problem = Problem.of(log_dose, signal, weight, start=free, end=free)
+    base = np.array([row[3] for row in rows])
+    problem = Problem.of(log_dose, signal, weight, base, start=free, end=free)
     return problem if family.lower_plateau is None else _with_floor(problem, family.lower_plateau)
 
 
@@ -218,14 +216,14 @@ def _full_effect(points: Sequence[Points], family: Curve) -> _FullEffect:
     """F-test of a plateau of its own against one shared with the full-effect wells."""
     from scipy import stats
 
-    has = np.array([point.full.size > 0 for point in points])
+    has = np.array([point.full is not None for point in points])
     if not has.any():
         return _FullEffect(has, np.full(has.size, np.nan), np.zeros_like(has))
     alone = _problem(points, family, np.zeros_like(has))
     free = solve(alone)
     rss_tied = solve(_problem(points, family, has)).rss
-    own = np.array([((p.full - p.full.mean()) ** 2).sum() if p.full.size else 0.0 for p in points])
-    df = np.array([p.signal.size + p.full.size for p in points]) - len(family.parameters) - 1
+    own = np.array([0.0 if p.full is None else p.full.squares for p in points])
+    df = np.array([p.n + (0 if p.full is None else p.full.count) for p in points]) - len(family.parameters) - 1
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (rss_tied - free.rss - own) / ((free.rss + own) / df)
     p = np.where(has & (df > 0), stats.f.sf(np.nan_to_num(statistic, nan=0.0), 1, np.maximum(df, 1)), np.nan)
@@ -377,27 +375,22 @@ def _tests(problem: Problem, best: Solution, i: int) -> tuple[float, float]:
     from scipy import stats
 
     used = problem.weight[i] > 0
-    u, y = problem.log_dose[i][used], problem.signal[i][used]
-    n, rss = y.size, float(best.rss[i])
+    u, y, count = problem.log_dose[i][used], problem.signal[i][used], problem.weight[i][used]
+    n, rss, pure = count.sum(), float(best.rss[i]), float(problem.base[i])
     p = 4 - int(np.isfinite(problem.start[i])) - int(np.isfinite(problem.end[i]))
-    full = np.isposinf(u)
-    rss_flat = sum(((part - part.mean()) ** 2).sum() for part in (y[~full], y[full]) if part.size)
-    flat_parameters = 1 + int(full.any())
-    freedom = p - flat_parameters
-    p_flat = math.nan
+    cells = ~np.isposinf(u)
+    mean = (count[cells] * y[cells]).sum() / count[cells].sum()
+    rss_flat = pure + float((count[cells] * (y[cells] - mean) ** 2).sum())
+    freedom = p - 1 - int((~cells).any())
+    tiny = np.finfo(float).tiny
+    p_flat = p_curve = math.nan
     if n > p and freedom > 0:
-        if rss_flat <= np.finfo(float).eps * float((y**2).sum()):
-            p_flat = 1.0
-        else:
-            statistic = max(rss_flat - rss, 0.0) / freedom / max(rss / (n - p), np.finfo(float).tiny)
-            p_flat = float(stats.f.sf(statistic, freedom, n - p))
-    levels, place = np.unique(u, return_inverse=True)
-    means = np.bincount(place, y) / np.bincount(place)
-    pure = float(((y - means[place]) ** 2).sum())
-    p_curve = math.nan
-    if n > levels.size > p and pure > 0:
-        statistic = max(rss - pure, 0.0) / (levels.size - p) / (pure / (n - levels.size))
-        p_curve = float(stats.f.sf(statistic, levels.size - p, n - levels.size))
+        equal = rss_flat <= np.finfo(float).eps * float((count * y**2).sum())
+        statistic = max(rss_flat - rss, 0.0) / freedom / max(rss / (n - p), tiny)
+        p_flat = 1.0 if equal else float(stats.f.sf(statistic, freedom, n - p))
+    if n > y.size > p and pure > 0:
+        statistic = max(rss - pure, 0.0) / (y.size - p) / (pure / (n - y.size))
+        p_curve = float(stats.f.sf(statistic, y.size - p, n - y.size))
     return p_flat, p_curve
 
 

@@ -41,8 +41,11 @@ class Problem:
     log_dose : array, shape (curves, points)
         ln concentration; -inf at dose zero, +inf at full effect.
     signal : array, shape (curves, points)
+        Mean of the wells of a point.
     weight : array, shape (curves, points)
-        0 where a point is padding.
+        Number of wells of a point; 0 where it is padding.
+    base : array, shape (curves,)
+        Sum of squares of the wells round their points' means, which no curve explains.
     start, end : array, shape (curves,)
         Plateau at zero and at infinite dose where it is held; NaN where it is fitted.
     low, high : array, shape (curves, 2)
@@ -52,32 +55,25 @@ class Problem:
     log_dose: Array
     signal: Array
     weight: Array
+    base: Array
     start: Array
     end: Array
     low: Array
     high: Array
 
     @classmethod
-    def of(cls, log_dose: Array, signal: Array, weight: Array, *, start: Array, end: Array) -> Problem:
+    def of(cls, log_dose: Array, signal: Array, weight: Array, base: Array, *, start: Array, end: Array) -> Problem:
         """Problem with the default limits: four decades beyond the doses, steepness 0.1 to 20."""
         inside = np.isfinite(log_dose) & (weight > 0)
         least = np.where(inside, log_dose, np.inf).min(axis=1)
         most = np.where(inside, log_dose, -np.inf).max(axis=1)
         low = np.stack([least - _DECADES_BEYOND, np.full(least.size, STEEPNESS_LIMITS[0])], axis=1)
         high = np.stack([most + _DECADES_BEYOND, np.full(most.size, STEEPNESS_LIMITS[1])], axis=1)
-        return cls(log_dose, signal, weight, start, end, low, high)
+        return cls(log_dose, signal, weight, base, start, end, low, high)
 
     def take(self, rows: NDArray[np.intp]) -> Problem:
         """Some of the curves (a curve may be taken several times)."""
-        return Problem(
-            self.log_dose[rows],
-            self.signal[rows],
-            self.weight[rows],
-            self.start[rows],
-            self.end[rows],
-            self.low[rows],
-            self.high[rows],
-        )
+        return Problem(*(getattr(self, name)[rows] for name in Problem.__dataclass_fields__))
 
     def holding(self, name: str, value: Array) -> Problem:
         """Same problem with one parameter held: ``t``, ``steepness``, ``start`` or ``end``."""
@@ -153,7 +149,7 @@ def evaluate(problem: Problem, t: Array, steepness: Array) -> tuple[Array, Array
     share, _ = _sigmoid(problem, t, steepness)
     start, end, _, _ = _plateaus(problem, share)
     residual = problem.signal - start[:, None] * (1.0 - share) - end[:, None] * share
-    return start, end, residual, (problem.weight * residual**2).sum(1)
+    return start, end, residual, problem.base + (problem.weight * residual**2).sum(1)
 
 
 def jacobian(problem: Problem, solution: Solution) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from halfmax.estimate.result import Estimate
 from halfmax.response import Response
 
-__all__ = ["FULL_EFFECT_DOUBT", "Points", "as_points", "is_tied", "zero_of"]
+__all__ = ["FULL_EFFECT_DOUBT", "Level", "Points", "as_points", "is_tied", "zero_of"]
 
 Array = NDArray[np.float64]
 
@@ -21,27 +21,58 @@ FULL_EFFECT_DOUBT = (0.05, 0.001)
 
 
 @dataclass(frozen=True)
-class Points:
-    """Wells of one response as points of the curve, and the full-effect wells (kill, or blank) apart."""
+class Level:
+    """Wells of one dose: their mean, their number, and their sum of squares round the mean."""
 
-    log_dose: Array
-    signal: Array
-    full: Array
+    log_dose: float
+    mean: float
+    count: int
+    squares: float
+
+
+@dataclass(frozen=True)
+class Points:
+    """Wells of one response, dose by dose, and the full-effect wells (kill, or blank) apart.
+
+    Replicates enter a least-squares fit only through their mean and number, and
+    through a sum of squares that no curve explains.
+    """
+
+    levels: tuple[Level, ...]
+    full: Level | None
     full_role: str
     n_missing: int
+
+    @property
+    def n(self) -> int:
+        """Number of wells with cells."""
+        return sum(level.count for level in self.levels)
+
+    def columns(self, *, tied: bool) -> tuple[Array, Array, Array, float]:
+        """ln dose, mean, number of wells, and unexplained sum of squares; full effect at +inf where tied."""
+        levels = self.levels if self.full is None or not tied else (*self.levels, self.full)
+        table = np.array([(level.log_dose, level.mean, level.count) for level in levels])
+        return table[:, 0], table[:, 1], table[:, 2], float(sum(level.squares for level in levels))
 
 
 def as_points(response: Response) -> Points:
     """Wells of a response as points of its curve."""
     keep = response.used & np.isin(response.role, ("sample", "vehicle"))
-    dose = np.where(response.role == "vehicle", 0.0, response.concentration)[keep]
+    dose = np.where(response.role[keep] == "vehicle", 0.0, response.concentration[keep])
+    distinct, place = np.unique(dose, return_inverse=True)
+    counts = np.bincount(place)
+    signal = response.signal[keep]
+    means = np.bincount(place, signal) / counts
+    squares = np.bincount(place, (signal - means[place]) ** 2)
     with np.errstate(divide="ignore"):
-        log_dose = np.log(dose)
-    kill = response.signal[response.used & (response.role == "kill")]
-    blank = response.signal[response.used & (response.role == "blank")]
-    full, role = (kill, "kill control") if kill.size else (blank, "blank")
+        levels = tuple(map(Level, np.log(distinct).tolist(), means.tolist(), counts.tolist(), squares.tolist()))
     missing = int((~np.isfinite(response.signal) & (response.excluded == "")).sum())
-    return Points(log_dose, response.signal[keep], full, role, missing)
+    for role, name in (("kill", "kill control"), ("blank", "blank")):
+        wells = response.signal[response.used & (response.role == role)]
+        if wells.size:
+            squares_full = float(((wells - wells.mean()) ** 2).sum())
+            return Points(levels, Level(math.inf, float(wells.mean()), wells.size, squares_full), name, missing)
+    return Points(levels, None, "", missing)
 
 
 def is_tied(estimate: Estimate) -> bool:

@@ -60,7 +60,7 @@ def read_curves(
         signals.append(block[response].to_numpy(dtype=float))
         keys.append(block[list(by)].astype("category") if by else None)
         line += len(block)
-    if not doses:
+    if not sum(block.size for block in doses):
         raise FileError(f"{file.name}: holds a header and no rows.")
     dose, signal = np.concatenate(doses), np.concatenate(signals)
     name = (unit and "M") or ""
@@ -81,14 +81,15 @@ def _separator(file: Path, columns: Sequence[str]) -> str:
     """Separator of the header, which must hold all columns."""
     try:
         with open(file, "rb") as stream:
-            head = stream.readline(1 << 16)
+            start = stream.read(1 << 16)
     except FileNotFoundError:
         raise FileError(f"{file}: there is no such file.") from None
     except OSError as error:
         raise FileError(f"{file}: cannot be read ({error.strerror}).") from error
-    if not head.strip():
+    head = start.split(b"\n", 1)[0]
+    if not start.strip():
         raise FileError(f"{file.name}: is empty. Expected a CSV with the columns {', '.join(columns)}.")
-    if b"\0" in head:
+    if b"\0" in start:
         raise FileError(f"{file.name}: is a binary file, not a CSV. Expected the columns {', '.join(columns)}.")
     text = head.decode("utf-8-sig", errors="replace").strip("\r\n")
     separator = max((";", "\t", ","), key=text.count)

@@ -119,7 +119,7 @@ _SECTIONS: dict[str, type[_Section]] = {
 def schema() -> dict[str, Any]:
     """JSON Schema of the study document, for editors."""
     described = StudyDocument.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "halfmax study", **described}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **described, "title": "halfmax study"}
 
 
 def load(path: str | Path) -> StudyDocument:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -350,5 +351,11 @@ def _provenance(document: StudyDocument, sources: Sequence[Source]) -> Provenanc
             continue
     settings = [(key, str(value)) for key, value in document.viability.model_dump().items() if value is not None]
     settings += [("level", str(document.study.level)), ("platform", sys.platform)]
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Provenance(tuple(sources), tuple(versions), tuple(settings), document.study.seed, created)
+    return Provenance(tuple(sources), tuple(versions), tuple(settings), document.study.seed, _now())
+
+
+def _now() -> str:
+    """The time in UTC; that of SOURCE_DATE_EPOCH where it is set, for runs that must give the same bytes."""
+    stated = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(stated), UTC) if stated else datetime.now(UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

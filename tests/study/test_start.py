@@ -1,0 +1,49 @@
+"""Ways to begin."""
+
+import shutil
+
+import pytest
+
+from halfmax.errors import FileError, HalfmaxError
+from halfmax.study import empty_study, load, run, study_from_files, write_example
+
+
+def test_the_example_is_written_without_its_truth_being_changed_and_only_once(tmp_path):
+    folder = write_example(tmp_path / "demo")
+    names = {path.name for path in folder.iterdir()}
+    assert {"study.toml", "layout.toml", "plates", "truth.csv"} <= names
+    assert not names & {"simulate.py", "__pycache__", "__init__.py"}
+    with pytest.raises(FileError, match="not empty"):
+        write_example(folder)
+
+
+def test_an_empty_study_is_a_valid_document_that_waits_for_plates(tmp_path):
+    folder = empty_study(tmp_path / "new study")
+    assert load(folder).study.title == "new study"
+    with pytest.raises(HalfmaxError, match="names no plate"):
+        run(folder)
+
+
+def test_a_study_from_files_finds_their_plates_and_its_layout_waits_to_be_filled_in(tmp_path):
+    example = write_example(tmp_path / "demo")
+    exports = sorted((example / "plates").glob("MCF-7*"))
+    folder = study_from_files(tmp_path / "mine", exports)
+    document = load(folder)
+    assert [entry.file for entry in document.plate] == [f"plates/{path.name}" for path in exports]
+    assert (folder / "layout_96.toml").is_file()
+    with pytest.raises(HalfmaxError):
+        run(folder)
+    shutil.copy(example / "layout.toml", folder / "layout_96.toml")
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    text = text.replace('# signal = "570"', 'signal = "570"').replace('# background = "660"', 'background = "660"')
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    assert run(folder, pdf=False).report.curves[0].combined["ec50"].operator == "="
+
+
+def test_what_is_no_plate_makes_no_study(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello there\n", encoding="utf-8")
+    with pytest.raises(FileError, match=r"notes\.txt"):
+        study_from_files(tmp_path / "mine", [tmp_path / "notes.txt"])
+    assert not (tmp_path / "mine").exists()
+    with pytest.raises(FileError, match="no file was given"):
+        study_from_files(tmp_path / "mine", [])
