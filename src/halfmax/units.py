@@ -27,6 +27,7 @@ __all__ = [
     "format_duration",
     "format_interval",
     "mass_concentration_factor",
+    "p_value",
     "split",
     "volume",
 ]
@@ -273,3 +274,16 @@ def format_duration(seconds: float) -> str:
         if value >= 1 and abs(value - round(value)) < 1e-9:
             return f"{round(value)} {name}"
     return f"{seconds:g} s"
+
+
+def p_value(p: float) -> str:
+    """A p-value as it is printed.
+
+    Examples
+    --------
+    >>> p_value(0.0312), p_value(2.3e-8)
+    ('p = 0.031', 'p < 0.0001')
+    """
+    if not math.isfinite(p):
+        return "no test"
+    return "p < 0.0001" if p < 1e-4 else f"p = {float(f'{p:.2g}'):g}"

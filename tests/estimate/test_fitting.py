@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.optimize import least_squares
 
 from halfmax.curves import hill, hill_inverse
@@ -39,6 +40,9 @@ def test_ryegrass_agrees_with_r(data):
     assert ec50.se == pytest.approx(0.06076899, rel=2e-3)
     assert math.log(ec50.low) == pytest.approx(0.98994898, abs=1e-3)
     assert math.log(ec50.high) == pytest.approx(1.24571026, abs=1e-3)
+    delta = stats.t.ppf(0.975, 20) * 0.06076899
+    assert math.log(ec50.delta_low) == pytest.approx(math.log(3.0579550) - delta, abs=2e-4)
+    assert math.log(ec50.delta_high) == pytest.approx(math.log(3.0579550) + delta, abs=2e-4)
     for name, low, high in (
         ("hill_slope", -4.233362, -2.182193),
         ("bottom", 0.010177, 0.906726),
@@ -122,8 +126,6 @@ def test_the_same_input_gives_the_same_numbers_alone_and_in_a_batch():
 
 def test_the_profile_interval_is_where_the_f_threshold_is_crossed():
     """The definition itself, with another optimiser for the nuisance parameters."""
-    from scipy import stats
-
     response = simulated()
     estimate = fit(response)
     threshold = estimate.rss * (1 + stats.f.ppf(0.95, 1, estimate.df) / estimate.df)

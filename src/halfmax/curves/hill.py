@@ -111,8 +111,11 @@ def hill(
     0.75
     """
     share = fraction(concentration, ec50=ec50, hill_slope=hill_slope)
-    low = np.asarray(bottom, dtype=float)
-    return np.asarray(low + (np.asarray(top, dtype=float) - low) * share, dtype=float)
+    rest = fraction(concentration, ec50=ec50, hill_slope=-np.asarray(hill_slope, dtype=float))
+    low, high = np.asarray(bottom, dtype=float), np.asarray(top, dtype=float)
+    near_low = low + (high - low) * share
+    near_high = high - (high - low) * rest  # the same, exact where the other plateau lies far away
+    return np.asarray(np.where(share < 0.5, near_low, near_high), dtype=float)
 
 
 def hill_derivative(

@@ -17,6 +17,7 @@ import numpy as np
 from halfmax.errors import FitError
 from halfmax.estimate.joint import joint_ratio
 from halfmax.estimate.result import Estimate, Operator, Parameter
+from halfmax.units import p_value
 
 __all__ = ["combine", "compare"]
 
@@ -90,7 +91,7 @@ def combine(
     spread = _heterogeneity([part for part in known if part.operator == "="])
     if not math.isnan(spread.p) and spread.p < 0.05:
         notes.append(
-            f"The experiments differ by more than their own errors (Q test, p = {spread.p:.2g}; "
+            f"The experiments differ by more than their own errors (Q test, {p_value(spread.p)}; "
             f"I² = {100 * spread.i_squared:.0f} %)."
         )
     extra = (
@@ -216,7 +217,9 @@ def compare(
     if parameter == "ec50" and all(side.response is not None and side.df > 0 for side in (one, other)):
         low, high = joint_ratio(one, other, level)
         error = math.hypot(a.se, b.se)
-        result = Parameter.bounded(name, b.best / a.best, low, high, log=True, se=error, method="joint profile")
+        result = replace(
+            Parameter.bounded(name, b.best / a.best, low, high, log=True, se=error), method="joint profile"
+        )
         status = "ok" if result.operator == "=" else "open: the data do not bound the ratio on both sides"
         return _compared(result, one, other, level, label, status)
     if a.operator == "=" and b.operator == "=":

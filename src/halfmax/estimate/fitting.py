@@ -164,6 +164,8 @@ def _with_floor(problem: Problem, floor: float) -> Problem:
 
 def _fit_batch(responses: Sequence[Response], family: Curve, level: float) -> list[Estimate]:
     """All curves: tie test, optimum, intervals."""
+    from scipy import stats
+
     points = [as_points(response) for response in responses]
     full = _full_effect(points, family)
     problem = _problem(points, family, full.tied)
@@ -177,7 +179,9 @@ def _fit_batch(responses: Sequence[Response], family: Curve, level: float) -> li
         for name, (low, high) in ends.items():
             low[doubtful] = np.minimum(low[doubtful], wider[name][0])
             high[doubtful] = np.maximum(high[doubtful], wider[name][1])
-    batch = _Batch(family, level, problem, best, df, ends, _standard_errors(problem, best, df), full)
+    errors = _standard_errors(problem, best, df)
+    quantiles = stats.t.ppf(0.5 + level / 2, np.maximum(df, 1))
+    batch = _Batch(family, level, problem, best, df, ends, errors, quantiles, full)
     return [_estimate(response, points[i], batch, i) for i, response in enumerate(responses)]
 
 
@@ -209,6 +213,7 @@ class _Batch:
     df: Array
     ends: dict[str, tuple[Array, Array]]
     errors: Array
+    quantiles: Array
     full: _FullEffect
 
 
@@ -315,6 +320,7 @@ def _covariance(problem: Problem, best: Solution, df: Array) -> Array:
 def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Estimate:
     """Estimate of one curve of the batch, on natural scales, with its status in words."""
     problem, best, ends, errors = batch.problem, batch.best, batch.ends, batch.errors
+    quantile = float(batch.quantiles[i])
     rises = bool(best.end[i] >= best.start[i])
     sign = 1.0 if rises else -1.0
     slope = math.exp(best.steepness[i])
@@ -328,8 +334,9 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
             log=True,
             unit=response.concentration_unit,
             se=float(errors[i, 0]),
+            quantile=quantile,
         ),
-        _slope(sign, slope, s_low, s_high, float(errors[i, 1])),
+        _slope(sign * slope, (s_low, s_high), slope * float(errors[i, 1]), quantile),
     ]
     for name, at_end in (("top", rises), ("bottom", not rises)):
         key, held = ("end", problem.end[i]) if at_end else ("start", problem.start[i])
@@ -337,7 +344,7 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
         parameters.append(
             Parameter.bounded(
                 name, float(best.parameter(key)[i]), float(low), float(high), unit=response.signal_unit,
-                se=float(errors[i, _NAMES.index(key)]),
+                se=float(errors[i, _NAMES.index(key)]), quantile=quantile,
             )
         )  # fmt: skip
     p_flat, p_curve = _tests(problem, best, i)
@@ -349,14 +356,14 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
     return with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
 
 
-def _slope(sign: float, best: float, low: float, high: float, log_error: float) -> Parameter:
-    """Hill slope with its sign; an end at the limit of what is considered is open."""
-    ends = (low if low > 0 else 0.0, high)
-    if sign > 0:
-        return Parameter.bounded(
-            "hill_slope", best, ends[0] if ends[0] > 0 else -math.inf, ends[1], se=best * log_error
-        )
-    return Parameter.bounded("hill_slope", -best, -ends[1], -ends[0] if ends[0] > 0 else math.inf, se=best * log_error)
+def _slope(best: float, ends: tuple[float, float], error: float, quantile: float) -> Parameter:
+    """Hill slope with its sign, from the interval of its size; an end at the limit of what is considered is open."""
+    shallow, steep = ends
+    if best > 0:
+        low, high = shallow if shallow > 0 else -math.inf, steep
+    else:
+        low, high = -steep, -shallow if shallow > 0 else math.inf
+    return Parameter.bounded("hill_slope", best, low, high, se=error, quantile=quantile)
 
 
 def _natural_covariance(batch: _Batch, i: int, sign: float, slope: float) -> Array:

@@ -45,6 +45,9 @@ class Parameter:
         Whether the quantity is estimated on its logarithm.
     method : str
         How the interval was made.
+    delta_low, delta_high : float
+        Interval by the delta method with a t quantile, beside the other for
+        comparison: one-sidedly wrong where the data bound a value badly.
     """
 
     name: str
@@ -57,6 +60,8 @@ class Parameter:
     se: float = float("nan")
     log: bool = False
     method: str = "profile likelihood"
+    delta_low: float = float("nan")
+    delta_high: float = float("nan")
 
     @classmethod
     def bounded(
@@ -69,9 +74,9 @@ class Parameter:
         log: bool = False,
         unit: str = "",
         se: float = float("nan"),
-        method: str = "profile likelihood",
+        quantile: float = float("nan"),
     ) -> Parameter:
-        """Parameter whose operator follows from which ends are open.
+        """Parameter whose operator follows from which ends are open; `quantile` is that of the delta method.
 
         Examples
         --------
@@ -80,6 +85,7 @@ class Parameter:
         """  # fmt: skip
         floor = 0.0 if log else -math.inf
         open_low, open_high = not low > floor, not high < math.inf
+        operator: Operator
         if open_low and open_high:
             operator, value = "?", math.nan
         elif open_high:
@@ -88,27 +94,15 @@ class Parameter:
             operator, value = "<", high
         else:
             operator, value = "=", best
-        return cls(name, value, low, high, operator, unit, best, se, log, method)  # type: ignore[arg-type]
-
-    @property
-    def delta_low(self) -> float:
-        """Lower end by the delta method with a normal quantile (Wald), for comparison."""
-        return self._delta(-1.959963984540054)
-
-    @property
-    def delta_high(self) -> float:
-        """Upper end by the delta method with a normal quantile (Wald), for comparison."""
-        return self._delta(+1.959963984540054)
-
-    def _delta(self, quantile: float) -> float:
-        if self.log:
-            exponent = min(quantile * self.se, 700.0) if math.isfinite(self.se) else math.nan
-            return self.best * math.exp(exponent)
-        return self.best + quantile * self.se
+        half = min(quantile * se, 700.0) if log else quantile * se
+        delta = (best * math.exp(-half), best * math.exp(half)) if log else (best - half, best + half)
+        return cls(
+            name, value, low, high, operator, unit, best, se, log, delta_low=delta[0], delta_high=delta[1]
+        )  # fmt: skip
 
     def scaled(self, factor: float, unit: str) -> Parameter:
         """Same quantity in another unit."""
-        values = {k: getattr(self, k) * factor for k in ("value", "low", "high", "best")}
+        values = {k: getattr(self, k) * factor for k in ("value", "low", "high", "best", "delta_low", "delta_high")}
         return replace(self, unit=unit, se=self.se if self.log else self.se * factor, **values)
 
     def text(self) -> str:
@@ -224,6 +218,9 @@ class Estimate:
             fields[f"{name}_low"] = _finite(parameter.low) if parameter.low != 0 or not parameter.log else None
             fields[f"{name}_high"] = _finite(parameter.high)
             fields[f"{name}_operator"] = parameter.operator
+            if parameter.log and math.isfinite(parameter.delta_low):
+                fields[f"{name}_delta_low"] = _finite(parameter.delta_low)
+                fields[f"{name}_delta_high"] = _finite(parameter.delta_high)
             if parameter.log and parameter.unit:
                 fields[f"{name}_unit"] = parameter.unit
         fields |= {"rss": _finite(self.rss), "df": self.df, "n": self.n, "level": self.level}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, zero_of
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
-from halfmax.units import format_concentration
+from halfmax.units import format_concentration, p_value
 
 __all__ = ["Direction", "in_direction", "with_status"]
 
@@ -35,13 +35,13 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
         notes.append(f"{_wells(excluded)} excluded by the study, with a reason.")
     if estimate.p_full < FULL_EFFECT_DOUBT[1]:
         notes.append(
-            f"The drug's full effect is not that of the {points.full_role} (F-test, p = {estimate.p_full:.1g}): "
+            f"The drug's full effect is not that of the {points.full_role} (F-test, {p_value(estimate.p_full)}): "
             "the plateau is fitted, not taken from the control."
         )
     elif estimate.p_full < FULL_EFFECT_DOUBT[0]:
         notes.append(
             f"Whether the drug's full effect is that of the {points.full_role} is in doubt (F-test, "
-            f"p = {estimate.p_full:.2g}): the plateau is fitted, and the intervals cover both readings."
+            f"{p_value(estimate.p_full)}): the plateau is fitted, and the intervals cover both readings."
         )
     elif tied and untested:
         notes.append(
@@ -49,7 +49,7 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
             f"that of the {points.full_role}."
         )
     if estimate.p_curve < 0.01:
-        notes.append(f"The curve misses the means of the doses (lack of fit, p = {estimate.p_curve:.2g}).")
+        notes.append(f"The curve misses the means of the doses (lack of fit, {p_value(estimate.p_curve)}).")
     if not estimate.p_flat < SIGNIFICANCE and math.isfinite(estimate.p_flat):
         return _flat(estimate, notes, tied)
     ec50 = estimate["ec50"]
@@ -129,7 +129,9 @@ def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
     low = ec50.low if tied else 0.0
     opened = Parameter.bounded("ec50", ec50.best, low, math.inf, log=True, unit=ec50.unit, se=ec50.se)
     rest = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
-    found = f"F-test against a flat line, p = {estimate.p_flat:.2g}" if estimate.p_flat < 1 else "all signals are equal"
+    found = (
+        f"F-test against a flat line, {p_value(estimate.p_flat)}" if estimate.p_flat < 1 else "all signals are equal"
+    )
     bound = f" Reported as EC50 > {_show(opened.value, response)}." if opened.operator == ">" else " Not identified."
     status = (
         f"no curve: no dependence on the concentration ({found}; {_remaining(estimate, response, top_dose)})."

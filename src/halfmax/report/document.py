@@ -109,5 +109,4 @@ class StudyReport:
     plates: tuple[Plate, ...]
     exclusions: tuple[Exclusion, ...]
     discrepancies: tuple[Discrepancy, ...]
-    notes: tuple[str, ...]
     provenance: Provenance

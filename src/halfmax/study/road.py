@@ -127,7 +127,6 @@ def analyse(
         plates=tuple(_plates(corrected, qualities, exclusions)),
         exclusions=tuple(Exclusion(*key, reason) for key, reason in exclusions.items()),
         discrepancies=tuple(d for compound in _known_ligands(compounds) for d in discrepancies(compound)),
-        notes=tuple(_study_notes(responses)),
         provenance=_provenance(document, sources),
     )
 
@@ -313,29 +312,6 @@ def _plates(
             plate_shape(part["well"]), str(part["channel"].iloc[0]),
             part[columns].assign(excluded=excluded).reset_index(drop=True), quality,
         )  # fmt: skip
-
-
-def _study_notes(responses: Sequence[Response]) -> Iterable[str]:
-    """What the design of the study does not let anyone say."""
-    times: dict[str, set[float]] = {}
-    for response in responses:
-        times.setdefault(response.cell_line, set()).add(response.time_s)
-    distinct = {time for values in times.values() for time in values if math.isfinite(time)}
-    if len(distinct) > 1 and len(times) > 1 and all(len(values) == 1 for values in times.values()):
-        yield (
-            "Each line was exposed for one time only, and the times differ between lines: line and time are "
-            "confounded, and no time dependence of an EC50 is identified. Measure one line at several times."
-        )
-    counts: dict[tuple[str, str, float], int] = {}
-    for response in responses:
-        key = (response.compound, response.cell_line, response.time_s)
-        counts[key] = counts.get(key, 0) + 1
-    single = [f"{compound} in {line}" for (compound, line, _), n in counts.items() if n == 1]
-    if single:
-        yield (
-            f"One experiment only: {', '.join(single)}. Its interval says nothing of what a new experiment would "
-            "bring. Repeat on other days."
-        )
 
 
 def _provenance(document: StudyDocument, sources: Sequence[Source]) -> Provenance:
