@@ -41,5 +41,5 @@ def test_a_used_folder_is_never_touched(tmp_path):
 
 
 def test_text_that_a_spreadsheet_would_run_is_quoted():
-    text = csv_text([{"name": "=cmd()", "value": -1.5, "none": None}, {"name": "@x", "more": "+1"}])
-    assert text == "name,value,none,more\n'=cmd(),-1.5,,\n'@x,,,'+1\n"
+    text = csv_text([{"name": "=cmd()", "value": -1.5, "none": None}, {"name": "@x", "=more": "+1", "operator": "="}])
+    assert text == "name,value,none,'=more,operator\n'=cmd(),-1.5,,,\n'@x,,,'+1,=\n"

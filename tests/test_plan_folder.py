@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import tomllib
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from halfmax.errors import FileError
 from halfmax.plan import Plan, ViabilityOptions, plan_viability, protocol_html, study_toml
-from halfmax.plan.folder import csv_text
 from halfmax.plan.picture import dose_colour, plate_svg
-from halfmax.readers.layout import read_layout
+from halfmax.readers.layout import Layout, read_layout
+from halfmax.study.document import load
+from halfmax.study.road import analyse
+from halfmax.units import duration
+from halfmax.wells import row_column, row_label
 
 
 def made(**changes: object) -> Plan:
@@ -63,10 +68,10 @@ def test_an_empty_folder_is_taken_and_a_full_one_refused(tmp_path):
     target = tmp_path / "plan"
     target.mkdir()
     made().write(target)
-    with pytest.raises(FileError, match=r"plan: there is something already. Give a folder that is new or empty"):
+    with pytest.raises(FileError, match=r"plan: is there already and not empty\. .* choose another place"):
         made().write(target)
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(FileError, match="there is something already"):
+    with pytest.raises(FileError, match="is there already and not empty"):
         made().write(tmp_path / "file")
 
 
@@ -74,7 +79,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(*_: Path) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "rename", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(FileError, match=r"plan: cannot be written \(No space left on device\)"):
         made().write(tmp_path / "plan")
     assert list(tmp_path.iterdir()) == []
@@ -96,8 +101,66 @@ def test_a_name_that_looks_like_a_formula_is_text(tmp_path, sign):
                     assert not re.match(r"[=+@]|-[^0-9.]", cell), cell
 
 
-def test_numbers_below_zero_stay_numbers():
-    assert csv_text(pd.DataFrame({"Error (%)": [-0.25]})) == "Error (%)\n-0.25\n"
+def test_numbers_below_zero_stay_numbers(tmp_path):
+    folder = made(times="24 h").write(tmp_path / "plan")
+    written = pd.read_csv(folder / "worklist_echo.csv")
+    assert written["Error (%)"].dtype == float
+    assert written["Error (%)"].min() < 0
+
+
+# ── From the plan to the answer ─────────────────────────────────────────────────────────────────────
+
+
+def test_the_study_is_a_study_document(tmp_path):
+    plan = made(cell_lines='K"562 \\ µ', times=["24 h", "7.123456789 h"])
+    document = load(plan.write(tmp_path / "plan"))
+    assert (document.study.title, document.viability.signal, document.viability.background) == (
+        plan.title,
+        "570",
+        "660",
+    )
+    assert [(entry.cell_line, duration(entry.time), entry.experiment) for entry in document.plate] == [
+        (plate.cell_line, plate.time_s, plate.experiment) for plate in plan.plates
+    ]
+
+
+def export(layout: Layout, ec50: float, rng: np.random.Generator) -> str:
+    """What a reader would write of a plate: drawn grids at 570 and 660 nm, log-logistic of slope 1.5, noise 2 %."""
+    shown = {"570": np.full(layout.shape, 0.08), "660": np.full(layout.shape, 0.04)}
+    for well in layout.frame.to_dict("records"):
+        alive = {"vehicle": 1.0, "untreated": 1.0, "kill": 0.0}.get(well["role"], math.nan)
+        if well["role"] == "sample":
+            alive = 1 / (1 + (well["concentration_M"] / ec50) ** 1.5)
+        if not math.isnan(alive):
+            shown["570"][row_column(well["well"])] += alive + 0.02 * rng.standard_normal()
+    lines = []
+    for wavelength, grid in shown.items():
+        lines += [wavelength, ",".join(["", *(str(column + 1) for column in range(layout.shape[1]))])]
+        for row, values in enumerate(grid + 0.002 * rng.standard_normal(layout.shape)):
+            lines.append(",".join([row_label(row), *(f"{value:.4f}" for value in values)]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "options", [ViabilityOptions(), ViabilityOptions(wells=384, randomise=True)], ids=["96", "384"]
+)
+def test_a_plan_its_exports_and_the_analysis_find_the_truth(tmp_path, options):
+    """Three experiments that differ by an SD of 0.05 decades around 5 and 20 µM, known to the simulation only."""
+    truth = {"MCF-7": 5e-6, "PANC-1": 20e-6}
+    plan, rng = made(times="48 h", experiments=3, options=options), np.random.default_rng(572)
+    folder = plan.write(tmp_path / "plan")
+    for entry, plate in zip(load(folder).plate, plan.plates, strict=True):
+        ec50 = truth[plate.cell_line] * 10 ** rng.normal(0, 0.05)
+        (folder / entry.file).write_text(export(plate.layout, ec50, rng), encoding="utf-8")
+    report = analyse(load(folder), folder)
+    assert {curve.cell_line: len(curve.fits) for curve in report.curves} == {"MCF-7": 3, "PANC-1": 3}
+    for curve in report.curves:
+        found = curve.combined["ec50"]
+        assert found.operator == "="
+        assert found.low < truth[curve.cell_line] < found.high
+        assert found.high / found.low < 3
+    assert all(plate.quality.verdict == "good" for plate in report.plates)
 
 
 # ── Protocol sheet ──────────────────────────────────────────────────────────────────────────────────

@@ -112,12 +112,13 @@ def read(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as CSV.")] = None,
 ) -> None:
     """Read a plate reader's export and say what it holds."""
-    from halfmax.output import write_file
+    from halfmax.output import csv_text, write_file
     from halfmax.readers import read as read_file
 
     table = read_file(file)
     if output is not None:
-        write_file(output, table.frame.to_csv(index=False, lineterminator="\n"))
+        rows = table.frame.astype(object).where(table.frame.notna(), None).to_dict("records")
+        write_file(output, csv_text({str(key): value for key, value in row.items()} for row in rows))
     summary = _summary_of(table)
     if json:
         _print_json(summary)

@@ -22,12 +22,14 @@ __all__ = ["csv_text", "guarded", "write_file", "write_folder"]
 def guarded(value: object) -> object:
     """Cell for a spreadsheet: text that would be taken for a formula is quoted, None is empty.
 
+    A lone sign, such as the operator ``=``, is no formula and stays as it is.
+
     Examples
     --------
     >>> guarded("=1+1"), guarded(-1.5), guarded(None)
     ("'=1+1", -1.5, '')
     """
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and len(value) > 1 and value[0] in "=+-@\t\r":
         return "'" + value
     return "" if value is None else value
 
@@ -38,7 +40,7 @@ def csv_text(rows: Iterable[Mapping[str, object]]) -> str:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([guarded(column) for column in columns])
     writer.writerows([guarded(row.get(column)) for column in columns] for row in rows)
     return stream.getvalue()
 

@@ -240,6 +240,8 @@ def format_interval(estimate: float, low: float, high: float, operator: str = "=
     '> 10 µM'
     >>> format_interval(6.59, 4.04, 10.7, unit="")
     '6.6 (4.0–10.7)'
+    >>> format_interval(-1.45, -1.7, -1.24, unit="")
+    '-1.45 (-1.70 to -1.24)'
     """
     if operator in ("<", ">"):
         shown = format_concentration(estimate) if unit == "M" else f"{float(f'{estimate:.2g}'):g}{_suffix(unit)}"
@@ -250,7 +252,8 @@ def format_interval(estimate: float, low: float, high: float, operator: str = "=
     value, below, above = estimate / scale, low / scale, high / scale
     widths = [w for w in (value - below, above - value) if math.isfinite(w) and w > 0]
     step = 10.0 ** (math.floor(math.log10(min(widths))) - 1) if widths else abs(value) / 10 or 1.0
-    return f"{_digits(value, step)}{_suffix(name)} ({_digits(below, step)}–{_digits(above, step)})"
+    dash = "–" if below >= 0 else " to "
+    return f"{_digits(value, step)}{_suffix(name)} ({_digits(below, step)}{dash}{_digits(above, step)})"
 
 
 def _suffix(unit: str) -> str:

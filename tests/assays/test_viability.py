@@ -90,6 +90,21 @@ def test_percent_of_vehicle_is_100_at_the_vehicle_and_0_at_the_blank():
     assert percent[table.frame["role"] == "blank"].mean() == pytest.approx(0, abs=1e-9)
 
 
+def test_vehicle_wells_that_name_no_line_serve_every_line():
+    table = AssayTable.of(
+        {
+            "plate": ["p"] * 4,
+            "well": ["A1", "A2", "A3", "A4"],
+            "cell_line": ["", "MCF-7", "HMEC", ""],
+            "role": ["vehicle", "sample", "sample", "blank"],
+            "compound": ["", "x", "x", ""],
+            "concentration_M": [0.0, 1e-6, 1e-6, 0.0],
+            "signal": [1.1, 0.6, 0.35, 0.1],
+        }
+    )
+    assert viability.percent_of_vehicle(table).tolist() == pytest.approx([100, 50, 25, 0])
+
+
 def test_responses_hold_raw_signals_and_the_controls_of_their_plate():
     (response,) = viability.responses(plate())
     counts = {role: int((response.role == role).sum()) for role in set(response.role)}

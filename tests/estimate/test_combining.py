@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from halfmax.errors import FitError
-from halfmax.estimate import Estimate, Parameter, combine, compare
+from halfmax.estimate import Estimate, Parameter, combine, compare, fit
+from halfmax.response import Response
 
 
 def experiment(value, *, operator="=", se=0.05, unit="M"):
@@ -101,6 +102,19 @@ def test_operators_are_carried_through_a_ratio(below, above, operator):
         assert math.isnan(ratio.value)
     else:
         assert math.isfinite(ratio.value)
+
+
+def test_two_combinations_of_one_experiment_each_are_compared_by_the_joint_profile():
+    rng = np.random.default_rng(1)
+    doses = np.repeat(np.geomspace(1e-7, 1e-4, 8), 3)
+    fits = [
+        fit(Response.of(np.r_[np.zeros(6), doses], np.r_[np.ones(6), 1 / (1 + doses / ec50)] + rng.normal(0, 0.03, 30)))
+        for ec50 in (2e-6, 6e-6)
+    ]
+    ratio = compare(combine(fits[:1]), combine(fits[1:]))["ratio"]
+    direct = compare(*fits)["ratio"]
+    assert ratio.method == "joint profile"
+    assert (ratio.low, ratio.high) == (direct.low, direct.high)
 
 
 def test_a_ratio_over_one_experiment_says_so():

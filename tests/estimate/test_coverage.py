@@ -33,6 +33,20 @@ def test_profile_intervals_cover(where, ec50):
     assert 0.93 <= covered <= 0.97
 
 
+def test_intervals_of_every_parameter_cover():
+    """Without kill wells, so that both plateaus are free; 2000 experiments, three binomial standard errors."""
+    truth = {"ec50": 3e-6, "hill_slope": -1.3, "top": 1.0, "bottom": 0.1}
+    responses = [
+        Response.of(one.concentration, one.signal, role=np.where(one.role == "kill", "untreated", one.role).tolist())
+        for one in experiments([truth["ec50"]] * 2000, seed=11)
+    ]
+    estimates = fit_all(responses)
+    for name, value in truth.items():
+        covered = np.mean([e[name].low <= value <= e[name].high for e in estimates])
+        print(f"{name}: {100 * covered:.1f} % of 2000 intervals cover")
+        assert 0.935 <= covered <= 0.965
+
+
 def test_two_stage_intervals_over_three_experiments_cover():
     truth, between = 3e-6, 0.1
     rng = np.random.default_rng(7)

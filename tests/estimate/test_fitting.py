@@ -138,6 +138,31 @@ def test_the_profile_interval_is_where_the_f_threshold_is_crossed():
         assert 2 * held.cost == pytest.approx(threshold, rel=1e-6)
 
 
+def test_the_interval_of_a_plateau_holds_every_value_that_fits_as_well():
+    """A fall between the last two doses: a lower plateau of zero fits as well as one of 0.6."""
+    rng = np.random.default_rng(1)
+    for ec50 in (2.0, 40.0):
+        dose = np.repeat([0, 0.1, 0.3, 1, 3, 10, 30], 3)
+        signal = [
+            round(float(hill(d, ec50=ec50, hill_slope=-1.3, top=1, bottom=0.05) + rng.normal(0, 0.03)), 4) for d in dose
+        ]
+    estimate = fit(Response.of(dose, signal))
+
+    def rss(bottom):
+        starts = [(math.log(20.0), 1.5), (math.log(40.0), 1.2), (math.log(12.0), 5.0)]
+        costs = [
+            least_squares(
+                lambda p: hill(dose, ec50=math.exp(p[0]), hill_slope=-p[1], top=p[2], bottom=bottom) - signal, [*s, 1.0]
+            ).cost
+            for s in starts
+        ]
+        return 2 * min(costs)
+
+    threshold = estimate.rss * (1 + stats.f.ppf(0.95, 1, estimate.df) / estimate.df)
+    assert rss(0.0) < threshold
+    assert estimate["bottom"].low < 0.0 < estimate["bottom"].high
+
+
 def test_kill_wells_narrow_an_ec50_at_the_top_dose():
     without, with_kill = fit(simulated(1e-4)), fit(simulated(1e-4, kill=8))
     assert without["ec50"].operator == ">"

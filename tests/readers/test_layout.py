@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -111,8 +112,18 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileError, match=r"nowhere.toml: cannot be read"):
+    text_file(tmp_path, "somewhere.toml", "")
+    with pytest.raises(
+        FileError, match=r"nowhere.toml: cannot be read: there is no such file. Did you mean \"somewhere"
+    ):
         read_layout(tmp_path / "nowhere.toml")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    path = text_file(tmp_path, "l.toml", '[well.A1]\nrole = "vehicle"\n')
+    monkeypatch.setattr(Path, "read_bytes", lambda _: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    with pytest.raises(FileError, match=r"l.toml: cannot be read \(Permission denied\)"):
+        read_layout(path)
 
 
 # ── What a person may write ─────────────────────────────────────────────────────────────────────────
@@ -176,28 +187,99 @@ def test_files_are_read_as_spreadsheets_save_them(tmp_path, encoding):
     assert list(read_layout(path).frame["concentration_M"]) == [1e-5]
 
 
-def test_a_workbook_is_read_like_its_csv(tmp_path):
+def workbook(path: Path, **sheets: list[list[object]]) -> Path:
     from openpyxl import Workbook
 
     book = Workbook()
-    book.active.append(["role", *range(1, 13)])
-    book.active.append(["A", "vehicle", "sample"])
-    for title, cell in (("compound", "CM572"), ("concentration (µM)", 3.16)):
-        sheet = book.create_sheet(title[:8])
-        sheet.append([title, *range(1, 13)])
-        sheet.append(["A", None, cell])
-    book.save(tmp_path / "map.xlsx")
-    frame = read_layout(tmp_path / "map.xlsx").frame
-    assert frame[["well", "role", "concentration_M"]].values.tolist() == [
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_a_workbook_is_read_like_its_csv(tmp_path):
+    head = list(range(1, 13))
+    path = workbook(
+        tmp_path / "map.xlsx",
+        role=[["role", *head], ["A", "vehicle", "sample"]],
+        compound=[["compound", *head], ["A", None, "CM572"]],
+        dose=[["concentration (µM)", *head], ["A", None, 3.16]],
+    )
+    assert read_layout(path).frame[["well", "role", "concentration_M"]].values.tolist() == [
         ["A1", "vehicle", 0.0],
         ["A2", "sample", 3.16e-6],
     ]
 
 
+def test_each_sheet_of_a_workbook_has_its_own_header(tmp_path):
+    path = workbook(
+        tmp_path / "map.xlsx",
+        one=[["well", "role"], ["A1", "DMSO"]],
+        two=[["role", 1, 2, 3], ["A", None, "kill"]],
+        none=[[]],
+    )
+    assert read_layout(path).frame[["well", "role"]].values.tolist() == [["A1", "vehicle"], ["A2", "kill"]]
+
+
+def test_a_mistake_in_a_workbook_is_named_with_its_sheet(tmp_path):
+    path = workbook(
+        tmp_path / "map.xlsx", one=[["well", "role"], ["A1", "DMSO"]], two=[["well", "role"], ["A1", "kill"]]
+    )
+    with pytest.raises(
+        StudyError, match=r'sheet "two", row 2: well A1 has role "kill", but .* sheet "one", row 2 says'
+    ):
+        read_layout(path)
+    path = workbook(tmp_path / "map.xlsx", one=[["well", "role"], ["A1", "DMSO"]], two=[["passage", 12]])
+    with pytest.raises(FileError, match=r'map\.xlsx, sheet "two", row 1: not a plate layout\. .* found "passage, 12"'):
+        read_layout(path)
+
+
+def test_a_workbook_that_would_fill_the_memory_is_refused(tmp_path):
+    cells = '<row r="1"><c r="A1"/></row><row r="1048576"><c r="XFD1048576"/></row>'
+    with zipfile.ZipFile(tmp_path / "map.xlsx", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("xl/workbook.xml", "<workbook/>")
+        bomb.writestr("xl/worksheets/sheet1.xml", f"<sheetData>{cells}</sheetData>")
+    with pytest.raises(FileError, match=r"map\.xlsx: .* spans more than 1,000,000 cells; .* Refused"):
+        read_layout(tmp_path / "map.xlsx")
+
+
+@pytest.mark.parametrize(
+    "text", ["well;compound;dose_uM\nA1;2,4-DNP;3,162\n", "well;compound;dose\nA1;2,4-DNP;3,162 µM\n"]
+)
+def test_a_semicolon_means_decimal_commas_in_numbers_only(tmp_path, text):
+    frame = read_layout(text_file(tmp_path, "l.csv", text)).frame
+    assert frame[["compound", "concentration_M"]].values.tolist() == [["2,4-DNP", 3.162e-6]]
+
+
+@pytest.mark.parametrize(("other", "dose"), [("0,5", 1.234e-9), ("1,234,567", 1.234e-6)])
+def test_without_a_semicolon_the_other_numbers_tell_what_a_comma_means(tmp_path, other, dose):
+    path = text_file(tmp_path, "l.tsv", f"well\tcompound\tdose_nM\nA1\tx\t1,234\nA2\tx\t{other}\n")
+    assert read_layout(path).frame["concentration_M"][0] == dose
+
+
+def test_a_comma_that_nothing_explains_is_refused(tmp_path):
+    path = text_file(tmp_path, "l.tsv", "well\tcompound\tdose\nA1\tx\t1,234 nM\n")
+    with pytest.raises(StudyError, match=r'l\.tsv, line 2, well A1: "1,234 nM" can be read in two ways'):
+        read_layout(path)
+
+
+def test_wells_are_named_as_in_a_table_of_readings(tmp_path):
+    path = text_file(tmp_path, "l.csv", "# map of Monday\nRow,Column,Type\nA,1,DMSO\nb,12,kill\n")
+    assert read_layout(path).frame[["well", "role"]].values.tolist() == [["A1", "vehicle"], ["B12", "kill"]]
+
+
+def test_a_stray_quote_swallows_no_wells(tmp_path):
+    path = text_file(tmp_path, "l.csv", 'well,role,note\nA1,vehicle,"3 inch\nA2,kill,\n')
+    assert list(read_layout(path).frame["role"]) == ["vehicle", "kill"]
+
+
 def test_a_picture_is_not_a_layout(tmp_path):
     path = tmp_path / "map.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
-    with pytest.raises(FileError, match="neither text nor a workbook"):
+    with pytest.raises(FileError, match=r"map\.png: is a PNG picture; expected a plate layout \(TOML, CSV or XLSX\)"):
         read_layout(path)
 
 
@@ -257,7 +339,12 @@ def test_a_layout_for_a_larger_plate_is_refused_where_its_wells_were_not_read():
 
 
 def test_a_part_of_a_larger_plate_may_be_read():
-    assert len(simple((16, 24)).apply(table_of((8, 12))))
+    assert len(simple((16, 24)).apply(table_of((4, 6))))
+
+
+def test_a_whole_plate_is_no_part_of_a_larger_one():
+    with pytest.raises(StudyError, match=r"drawn for 384 wells \(16 × 24\), but the plate of softmax.txt has 96"):
+        simple((16, 24)).apply(table_of((8, 12)))
 
 
 def test_a_plate_that_the_table_has_not_is_named():

@@ -181,6 +181,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("default")
+@pytest.mark.vendor
 @pytest.mark.skipif(importlib.util.find_spec("allotropy") is None, reason="allotropy is not installed")
 @pytest.mark.parametrize("name", ["gen5_abs450_96well_OVRFLW.txt", "softmax_fl_kinetic_plates.txt"])
 def test_allotropy_and_our_reader_agree(data, name):

@@ -60,7 +60,7 @@ def test_the_example_returns_the_truth_within_its_intervals(outcome):
 
 def test_the_selectivity_index_holds_the_truth_and_stands_beside_the_published_one(outcome):
     (comparison,) = outcome.report.comparisons
-    ratio = comparison.estimate["selectivity_index"]
+    ratio = comparison.estimate["ratio"]
     assert ratio.operator == "="
     assert ratio.low < 32.3 / 4.9 < ratio.high
     assert comparison.published_ratio == pytest.approx(6.59, abs=0.005)
@@ -85,6 +85,13 @@ def test_everything_says_simulated(outcome, example):
         content = plate.read_bytes()
         text = content.decode("utf-16" if content[:2] == b"\xff\xfe" else "ascii")
         assert "SIMULATED" in text
+
+
+def test_a_file_that_says_it_is_simulated_is_never_reported_as_measured(example, tmp_path):
+    folder = spoiled(example, tmp_path, lambda text: text.replace("simulated = true", "simulated = false"))
+    report = analyse(load(folder), folder)
+    assert report.simulated
+    assert all(fit.response.simulated for curve in report.curves for fit in curve.fits)
 
 
 def test_the_results_are_complete_and_machine_readable(outcome):
@@ -139,6 +146,7 @@ def test_an_exclusion_moves_the_fit_and_is_listed(example, tmp_path, outcome):
         (('file = "plates/MCF-7_48h_1.txt"', 'file = "plates/MCF-7_48h_9.txt"'),
          r'plates/MCF-7_48h_9\.txt: there is no such file .*Did you mean "plates/MCF-7_48h_'),
         (('file = "plates/MCF-7_48h_1.txt"', 'file = "../truth.csv"'), r"lies outside the study's folder"),
+        (('cell_line = "MCF-7"', 'cell_line = "?"'), r'plate\[1\]\.cell_line: "\?" waits to be filled in'),
         (('background = "660"', 'background = "650"'), r'no reading has the channel "650"\. Did you mean "660"'),
         (('wells = ["C7"]', 'wells = ["P24"]'), r"exclude\[1\]: plate MCF-7_48h_2 has no well P24"),
         (('plate = "MCF-7_48h_2"', 'plate = "MCF7_48h_2"'),

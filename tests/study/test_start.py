@@ -1,6 +1,7 @@
 """Ways to begin."""
 
 import shutil
+import tomllib
 
 import pytest
 
@@ -28,10 +29,14 @@ def test_a_study_from_files_finds_their_plates_and_its_layout_waits_to_be_filled
     example = write_example(tmp_path / "demo")
     exports = sorted((example / "plates").glob("MCF-7*"))
     folder = study_from_files(tmp_path / "mine", exports)
-    document = load(folder)
-    assert [entry.file for entry in document.plate] == [f"plates/{path.name}" for path in exports]
+    document = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
+    assert [entry["file"] for entry in document["plate"]] == [f"plates/{path.name}" for path in exports]
     assert (folder / "layout_96.toml").is_file()
-    with pytest.raises(HalfmaxError):
+    with pytest.raises(HalfmaxError, match=r'plate\[1\]\.cell_line: "\?" waits to be filled in'):
+        run(folder)
+    text = (folder / "study.toml").read_text(encoding="utf-8").replace('cell_line = "?"', 'cell_line = "MCF-7"')
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(HalfmaxError, match=r"layout_96\.toml"):
         run(folder)
     shutil.copy(example / "layout.toml", folder / "layout_96.toml")
     text = (folder / "study.toml").read_text(encoding="utf-8")

@@ -174,13 +174,15 @@ def percent_of_vehicle(table: AssayTable) -> pd.Series:
 
     frame = table.frame
     result = pd.Series(np.nan, index=frame.index)
-    for (_, plate, _), part in frame.groupby(["experiment", "plate", "cell_line"]):
-        vehicle = part.loc[part["role"] == "vehicle", "signal"].mean()
-        same = (frame["plate"] == plate) & (frame["role"] == "blank") & (frame["experiment"].isin(part["experiment"]))
-        blank = frame.loc[same, "signal"].mean()
+    for _, plate in frame.groupby(["experiment", "plate"]):
+        blank = plate.loc[plate["role"] == "blank", "signal"].mean()
         zero = 0.0 if math.isnan(blank) else float(blank)
-        if vehicle > zero:
-            result.loc[part.index] = 100.0 * (part["signal"] - zero) / (vehicle - zero)
+        for line, part in plate.groupby("cell_line"):
+            lines = [line, ""] if line else list(plate["cell_line"].unique())
+            mine = (plate["role"] == "vehicle") & plate["cell_line"].isin(lines)
+            vehicle = plate.loc[mine, "signal"].mean()
+            if vehicle > zero:
+                result.loc[part.index] = 100.0 * (part["signal"] - zero) / (vehicle - zero)
     return result
 
 

@@ -214,8 +214,9 @@ def compare(
     a, b = one[parameter], other[parameter]
     if a.unit != b.unit:
         raise FitError(f"{label or name}: {parameter} comes in different units: {a.unit} and {b.unit}.")
-    if parameter == "ec50" and all(side.response is not None and side.df > 0 for side in (one, other)):
-        low, high = joint_ratio(one, other, level)
+    first, second = _only_part(one), _only_part(other)
+    if parameter == "ec50" and all(side.response is not None and side.df > 0 for side in (first, second)):
+        low, high = joint_ratio(first, second, level)
         error = math.hypot(a.se, b.se)
         result = replace(
             Parameter.bounded(name, b.best / a.best, low, high, log=True, se=error), method="joint profile"
@@ -235,6 +236,11 @@ def compare(
     ends = (bound, math.inf) if operator == ">" else (0.0, bound)
     result = Parameter(name, bound, *ends, operator, "", b.best / a.best, log=True, method="ratio of bounds")
     return _compared(result, one, other, level, label, f"open: one {parameter} is only a bound")
+
+
+def _only_part(estimate: Estimate) -> Estimate:
+    """The one fit that a combination of one experiment was made of."""
+    return estimate.parts[0] if estimate.model == "two-stage t" and len(estimate.parts) == 1 else estimate
 
 
 def _operator(below: Operator, above: Operator) -> Operator:

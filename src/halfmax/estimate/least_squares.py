@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STEEPNESS_LIMITS", "Problem", "Solution", "evaluate", "jacobian", "minimise", "solve"]
+__all__ = ["STEEPNESS_LIMITS", "Problem", "Solution", "evaluate", "grid_starts", "jacobian", "minimise", "solve"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -83,6 +83,10 @@ class Problem:
         low, high = self.low.copy(), self.high.copy()
         low[:, column] = high[:, column] = value
         return replace(self, low=low, high=high)
+
+    def low_high(self, index: int) -> tuple[Array, Array]:
+        """Limits of parameter `index` (0: t, 1: steepness) of every curve."""
+        return self.low[:, index], self.high[:, index]
 
     def limited(self, index: int, limits: tuple[float, float]) -> Problem:
         """Same problem with other limits of parameter `index` (0: t, 1: steepness)."""
@@ -222,26 +226,23 @@ def _without_blocked(problem: Problem, position: Array, gu: Array, gv: Array) ->
 
 def solve(problem: Problem, *, starts: int = 3) -> Solution:
     """Global optimum of each curve: a fixed grid of starts, the best of them refined.  Deterministic."""
-    inside = np.isfinite(problem.log_dose) & (problem.weight > 0)
-    least = np.where(inside, problem.log_dose, np.inf).min(axis=1)
-    most = np.where(inside, problem.log_dose, -np.inf).max(axis=1)
-    grid = [
-        (least + share * (most - least), np.full(least.size, slope))
-        for share in np.linspace(-0.05, 1.15, _GRID_POSITIONS)
-        for slope in _GRID_STEEPNESS
-    ]
-    clipped = [
-        (np.clip(t, problem.low[:, 0], problem.high[:, 0]), np.clip(s, problem.low[:, 1], problem.high[:, 1]))
-        for t, s in grid
-    ]
-    rss = np.stack([evaluate(problem, t, s)[3] for t, s in clipped])
-    order = np.argsort(rss, axis=0, kind="stable")[:starts]
-    curves = np.arange(least.size)
     best: Solution | None = None
-    for rank in range(starts):
-        t = np.stack([t for t, _ in clipped])[order[rank], curves]
-        slope = np.stack([s for _, s in clipped])[order[rank], curves]
-        found = minimise(problem, t, slope)
+    for t, steepness in grid_starts(problem, starts):
+        found = minimise(problem, t, steepness)
         best = found if best is None else Solution.better(best, found)
     assert best is not None
     return best
+
+
+def grid_starts(problem: Problem, count: int) -> list[tuple[Array, Array]]:
+    """The `count` best places (t, steepness) of a fixed grid over the doses, for each curve."""
+    inside = np.isfinite(problem.log_dose) & (problem.weight > 0)
+    least = np.where(inside, problem.log_dose, np.inf).min(axis=1)
+    most = np.where(inside, problem.log_dose, -np.inf).max(axis=1)
+    places = [(share, slope) for share in np.linspace(-0.05, 1.15, _GRID_POSITIONS) for slope in _GRID_STEEPNESS]
+    t = np.stack([np.clip(least + share * (most - least), *problem.low_high(0)) for share, _ in places])
+    slopes = np.stack([np.clip(np.full(least.size, slope), *problem.low_high(1)) for _, slope in places])
+    rss = np.stack([evaluate(problem, one, slope)[3] for one, slope in zip(t, slopes, strict=True)])
+    order = np.argsort(rss, axis=0, kind="stable")[:count]
+    curves = np.arange(least.size)
+    return [(t[rank, curves], slopes[rank, curves]) for rank in order]

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.estimate.least_squares import Problem, Solution, evaluate, minimise
+from halfmax.estimate.least_squares import Problem, Solution, evaluate, grid_starts, minimise
 
 __all__ = ["Profile", "held_at", "profile"]
 
@@ -143,20 +143,23 @@ def held_at(problem: Problem, name: str, value: Array, warm: Solution) -> Soluti
     held = problem.holding(name, value)
     found = minimise(held, warm.t, warm.steepness, iterations=60)
     if name in ("t", "steepness"):
-        other = 1 if name == "t" else 0
-        starts = np.linspace(problem.low[:, other], problem.high[:, other], _NUISANCE_STARTS + 2)[1:-1]
-        fixed = value
-        pairs = [(fixed, s) if name == "t" else (s, fixed) for s in starts]
-        rss = np.stack([evaluate(held, t, s)[3] for t, s in pairs])
-        pick = rss.argmin(axis=0)
-        better = rss.min(axis=0) < found.rss
-        if better.any():
-            rows = np.flatnonzero(better)
-            t = np.stack([p[0] for p in pairs])[pick, np.arange(value.size)][rows]
-            s = np.stack([p[1] for p in pairs])[pick, np.arange(value.size)][rows]
-            again = minimise(held.take(rows), t, s, iterations=60)
-            found = _put(found, rows, again)
+        t, steepness = _nuisance_start(held, name, value)
+    else:
+        ((t, steepness),) = grid_starts(held, 1)
+    rows = np.flatnonzero(evaluate(held, t, steepness)[3] < found.rss)
+    if rows.size:
+        found = _put(found, rows, minimise(held.take(rows), t[rows], steepness[rows], iterations=60))
     return found
+
+
+def _nuisance_start(held: Problem, name: str, value: Array) -> tuple[Array, Array]:
+    """Best place on a line through the limits of the one nonlinear parameter that is free."""
+    other = 1 if name == "t" else 0
+    places = np.linspace(*held.low_high(other), _NUISANCE_STARTS + 2)[1:-1]
+    pairs = [(value, place) if name == "t" else (place, value) for place in places]
+    pick = np.stack([evaluate(held, t, s)[3] for t, s in pairs]).argmin(axis=0)
+    curves = np.arange(value.size)
+    return np.stack([t for t, _ in pairs])[pick, curves], np.stack([s for _, s in pairs])[pick, curves]
 
 
 def _pick(solution: Solution, rows: NDArray[np.intp]) -> Solution:

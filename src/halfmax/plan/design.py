@@ -13,7 +13,7 @@ import math
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -241,8 +241,7 @@ def plan_viability(
 ) -> Plan:
     """Plan of an MTT viability experiment from a few words.
 
-    Doses are spaced evenly on the log axis.  The share of solvent is the one
-    that the highest dose needs (highest / stock), the same in all wells.
+    Doses are evenly spaced in log; all wells get the solvent that the highest needs (highest / stock).
 
     Parameters
     ----------
@@ -251,9 +250,9 @@ def plan_viability(
     compound : str
         Name of the compound.
     lowest, highest : str
-        First and last dose, final in the well.
+        Ends of the range of doses, final in the well.
     points : int, optional
-        Number of doses; by default two for each decade, both ends included.
+        Number of doses, both ends included; by default two a decade.
     replicates : int
         Wells of a dose on a plate.
     times : str or sequence of str
@@ -266,8 +265,8 @@ def plan_viability(
     Raises
     ------
     RangeError
-        If a number has no meaning, the wells do not suffice, or the highest dose
-        needs more solvent than allowed; the message says which stock would do.
+        If a number has no meaning, the wells do not suffice, or the highest dose needs more
+        solvent than allowed; the message says which stock would do.
 
     Examples
     --------
@@ -280,26 +279,14 @@ def plan_viability(
     options = options or ViabilityOptions()
     lines = _names("cell line", [cell_lines] if isinstance(cell_lines, str) else cell_lines)
     (name,) = _names("compound", [compound])
-    durations = tuple(units.duration(time) for time in ([times] if isinstance(times, str) else times))
-    if not durations or min(durations) <= 0 or len(set(durations)) < len(durations):
-        raise RangeError("times must be durations > 0, each once, such as 24 h, 48 h and 72 h.")
+    durations = _durations([times] if isinstance(times, str) else times)
     _whole_number("replicates", replicates, 1)
     _whole_number("experiments", experiments, 1)
     doses = _doses(units.concentration(lowest), units.concentration(highest), points)
     stock = units.concentration(options.stock)
-    draft = Plan(
-        compound=name,
-        cell_lines=lines,
-        doses=doses,
-        replicates=replicates,
-        times=durations,
-        experiments=experiments,
-        stock=stock,
-        solvent_fraction=_solvent_fraction(doses[-1], stock, options),
-        options=options,
-        plates=(),
-    )
-    return Plan(**{**vars(draft), "plates": _plates(draft)})
+    solvent = _solvent_fraction(doses[-1], stock, options)
+    draft = Plan(name, lines, doses, replicates, durations, experiments, stock, solvent, options, plates=())
+    return replace(draft, plates=_plates(draft))
 
 
 def _among(name: str, value: object, known: tuple[object, ...]) -> None:
@@ -323,6 +310,14 @@ def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
             if _file_part(name).casefold() == _file_part(other).casefold():
                 raise RangeError(f'{what}s "{other}" and "{name}" cannot be told apart in file names. Rename one.')
     return names
+
+
+def _durations(times: Sequence[str]) -> tuple[float, ...]:
+    """Durations in s; none zero, none twice."""
+    durations = tuple(units.duration(time) for time in times)
+    if not durations or min(durations) <= 0 or len(set(durations)) < len(durations):
+        raise RangeError("times must be durations > 0, each once, such as 24 h, 48 h and 72 h.")
+    return durations
 
 
 def _file_part(name: str) -> str:

@@ -1,30 +1,21 @@
-"""A plan as a folder of files: layouts, dilutions, worklists, the protocol, and the study that will read the data.
-
-The folder appears whole or not at all: it is built beside its place and then moved there.
-"""
+"""A plan as a folder of files: layouts, dilutions, worklists, the protocol, and the study that will read the data."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halfmax import units
-from halfmax.errors import FileError
+from halfmax.output import csv_text, write_folder
 from halfmax.plan.design import Plan
 from halfmax.plan.dilution import dilution_table
 from halfmax.plan.protocol import protocol_html
 from halfmax.plan.worklist import echo_source, echo_worklist, manual_worklist
-from halfmax.readers.layout import write_layout
+from halfmax.readers.layout import layout_toml, toml_value
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["csv_text", "study_toml", "write"]
+__all__ = ["study_toml", "write"]
 
 
 def write(plan: Plan, folder: str | Path) -> Path:
@@ -59,43 +50,32 @@ def write(plan: Plan, folder: str | Path) -> Path:
     ...     sorted(path.name for path in folder.iterdir())[:3]
     ['dilution.csv', 'layout_MCF-7_48h_1.toml', 'plates']
     """
-    target = Path(folder)
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FileError(f"{target}: there is something already. Give a folder that is new or empty.")
     texts = _texts(plan)
-    building = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        built = building / "plan"
-        (built / "plates").mkdir(parents=True)
+
+    def fill(new: Path) -> None:
+        (new / "plates").mkdir()
         for name, text in texts.items():
-            (built / name).write_text(text, encoding="utf-8", newline="\n")
-        for plate in plan.plates:
-            write_layout(plate.layout, built / plate.layout_file)
-        if target.exists():
-            target.rmdir()
-        built.rename(target)
-    except OSError as error:
-        raise FileError(f"{target}: cannot be written ({error.strerror}).") from error
-    finally:
-        if building is not None:
-            shutil.rmtree(building, ignore_errors=True)
-    return target
+            (new / name).write_text(text, encoding="utf-8", newline="\n")
+
+    return write_folder(Path(folder), fill)
 
 
 def _texts(plan: Plan) -> dict[str, str]:
     """Contents of the files, by name."""
-    return {
+    return {plate.layout_file: layout_toml(plate.layout) for plate in plan.plates} | {
         "study.toml": study_toml(plan),
         "protocol.html": protocol_html(plan),
         # The byte-order mark tells a spreadsheet that µ is one letter; robots get plain ASCII headers instead.
-        "dilution.csv": "\ufeff" + csv_text(dilution_table(plan)),
-        "worklist_manual.csv": csv_text(manual_worklist(plan)),
-        "worklist_echo.csv": csv_text(echo_worklist(plan)),
-        "worklist_echo_source.csv": csv_text(echo_source(plan)),
+        "dilution.csv": "\ufeff" + _csv(dilution_table(plan)),
+        "worklist_manual.csv": _csv(manual_worklist(plan)),
+        "worklist_echo.csv": _csv(echo_worklist(plan)),
+        "worklist_echo_source.csv": _csv(echo_source(plan)),
         "plates/README.txt": "Put the plate reader's exports here, under the names that study.toml gives.\n",
     }
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return csv_text({str(name): cell for name, cell in row.items()} for row in table.to_dict("records"))
 
 
 def study_toml(plan: Plan) -> str:
@@ -121,45 +101,16 @@ def study_toml(plan: Plan) -> str:
     <BLANKLINE>
     """
     parts = [
-        f"[study]\ntitle = {_quoted(plan.title)}\n",
+        f"[study]\ntitle = {toml_value('title', plan.title)}\n",
         f'[viability]\nsignal = "{plan.options.signal}"\nbackground = "{plan.options.background}"\n',
     ]
     for plate in plan.plates:
         parts.append(
-            f"[[plate]]\nfile = {_quoted(f'plates/{plate.name}.txt')}   # put the reader's export here\n"
-            f"layout = {_quoted(plate.layout_file)}\n"
-            f"cell_line = {_quoted(plate.cell_line)}\n"
-            f"time = {_quoted(units.format_duration(plate.time_s))}\n"
-            f"experiment = {_quoted(plate.experiment)}\n"
+            f'[[plate]]\nfile = "plates/{plate.name}.txt"'
+            "   # put the reader's export here\n"
+            f'layout = "{plate.layout_file}"\n'
+            f"cell_line = {toml_value('cell_line', plate.cell_line)}\n"
+            f"time = {toml_value('time', plate.time_s)}\n"
+            f'experiment = "{plate.experiment}"\n'
         )
     return "\n".join(parts)
-
-
-def _quoted(text: str) -> str:
-    """Text as a TOML basic string: JSON's escapes are TOML's, but for DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def csv_text(table: pd.DataFrame) -> str:
-    """A table as CSV; text that a spreadsheet would take for a formula is marked as text.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> print(csv_text(pd.DataFrame({"Content": ["=1+1"], "Error (%)": [-0.5]})))
-    Content,Error (%)
-    '=1+1,-0.5
-    <BLANKLINE>
-    """
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(list(table.columns))
-    for row in table.itertuples(index=False):
-        writer.writerow([_as_text(cell) for cell in row])
-    return stream.getvalue()
-
-
-def _as_text(cell: object) -> object:
-    if isinstance(cell, str):
-        return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-    return f"{cell:.10g}" if isinstance(cell, float) else cell

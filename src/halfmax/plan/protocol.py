@@ -107,10 +107,6 @@ def _times(plan: Plan) -> str:
     return _listed([units.format_duration(time) for time in plan.times])
 
 
-def _plural(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
-
-
 # ── Parts of the sheet ──────────────────────────────────────────────────────────────────────────────
 
 

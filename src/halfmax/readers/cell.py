@@ -30,6 +30,11 @@ class Reading(NamedTuple):
     replicate: str = ""
     experiment: str = ""
 
+    @property
+    def place(self) -> tuple[str, str, str, str, float]:
+        """What no two readings of a file share; all end points have the same time here."""
+        return self.experiment, self.plate, self.well, self.channel, -1.0 if math.isnan(self.time_s) else self.time_s
+
 
 _EXPONENT = r"(?:[eE][-+]?\d+)?"
 _POINT = re.compile(rf"[-+]?(?:\d+\.?\d*|\.\d+){_EXPONENT}")

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from halfmax.errors import FileError
 from halfmax.readers.cell import Reading
 from halfmax.readers.sheet import Sheet
-from halfmax.wells import row_label, well_name
+from halfmax.wells import PLATE_SHAPES, row_column, row_label, well_name
 
 __all__ = ["ROWS_OF", "Distinct", "Grid", "find_grids", "heading", "plain_channel", "row_number"]
 
 #: Rows of a plate by its number of columns.
-ROWS_OF = {3: 2, 4: 3, 6: 4, 8: 6, 12: 8, 24: 16, 48: 32}
+ROWS_OF = {columns: rows for rows, columns in PLATE_SHAPES.values()}
 
 _ROW = re.compile(r"[A-Z]|A[A-F]")
 _COLUMN = re.compile(r"0*([1-9]\d?)")
@@ -55,8 +55,7 @@ class Grid:
     def readings(self, plate: str, channel: str, time_s: float = float("nan")) -> Iterator[Reading]:
         """Readings of all its cells."""
         for well, line, column in self.wells():
-            value, flag = self.sheet.signal(line, column, well)
-            yield Reading(plate, well, channel, time_s, value, flag)
+            yield Reading(plate, well, channel, time_s, *self.sheet.signal(line, column, well))
 
     def check_complete(self, *, some_rows: bool = False) -> None:
         """Refuse a grid that an export cut off; with `some_rows`, rows may be missing if the file goes on below."""
@@ -83,7 +82,7 @@ class Grid:
 
 
 class Distinct:
-    """Names that do not repeat: the second ``426`` becomes ``426 #2``.
+    """Names that do not repeat among those of one plate: the second ``426`` becomes ``426 #2``.
 
     Examples
     --------
@@ -93,15 +92,15 @@ class Distinct:
     """
 
     def __init__(self) -> None:
-        self._used: set[str] = set()
+        self._used: set[tuple[object, str]] = set()
 
-    def __call__(self, name: str) -> str:
+    def __call__(self, name: str, among: object = None) -> str:
         """This name, or the first free one made from it."""
         free, count = name, 1
-        while free in self._used:
+        while (among, free) in self._used:
             count += 1
             free = f"{name} #{count}"
-        self._used.add(free)
+        self._used.add((among, free))
         return free
 
 
@@ -114,9 +113,7 @@ def row_number(text: str) -> int | None:
     (0, 31, 25, None)
     """
     letters = text.strip().upper()
-    if not _ROW.fullmatch(letters):
-        return None
-    return ord(letters) - 65 if len(letters) == 1 else 26 + ord(letters[1]) - 65
+    return row_column(f"{letters}1")[0] if _ROW.fullmatch(letters) else None
 
 
 def plain_channel(label: str) -> str:

@@ -1,8 +1,9 @@
 """Any file as sheets of text cells: the one form in which every reader of this room sees a file.
 
-`open_book` decides what a file physically is (text in some encoding and with some
-delimiter, a workbook, or neither) and refuses what no plate export can be, before
-it is read into memory.  What the cells mean is for the readers in `formats`.
+`open_file` decides what a file physically is (text in some encoding, a workbook, or
+neither) and refuses what no export and no layout can be, before it is read into
+memory; `text_sheet` divides a text into cells.  What the cells mean is for the
+readers in `formats` and for `layout`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from halfmax.errors import FileError, RangeError, nearest
 from halfmax.readers.cell import Comma, comma_of, number, signal
 from halfmax.wells import parse_well
 
-__all__ = ["LARGEST_CELLS", "LARGEST_TEXT", "Book", "Sheet", "open_book"]
+__all__ = ["LARGEST_CELLS", "LARGEST_TEXT", "Book", "Sheet", "check_there", "open_book", "open_file", "text_sheet"]
 
-#: Largest file, in bytes, that is taken for an instrument's export.
+#: Largest file, in bytes, that is taken for an instrument's export or a plate map.
 LARGEST_TEXT = 64 * 2**20
 
 #: Largest number of lines, and of cells, of a text file.
@@ -43,6 +44,7 @@ _SIGNATURES = (
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
 )
+_EXPORT = "a text file or a workbook of a plate reader"
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 
 
@@ -154,51 +156,86 @@ def open_book(path: str | Path) -> Book:
     Raises
     ------
     FileError
+        As `open_file` does.
+    """
+    path = Path(path)
+    content = open_file(path)
+    if isinstance(content, str):
+        return Book(path, (text_sheet(path.name, content),), False)
+    return Book(path, content, True)
+
+
+def open_file(path: Path, wanted: str = _EXPORT) -> str | tuple[Sheet, ...]:
+    """Text of a text file, or the sheets of a workbook.
+
+    Parameters
+    ----------
+    path : Path
+    wanted : str
+        What the file should be, for the messages.
+
+    Raises
+    ------
+    FileError
         If the file is missing, empty, a folder, too large, binary, or a workbook
         that cannot or should not be opened.
     """
-    path = Path(path)
-    _check_exists(path)
+    check_there(path)
     size = path.stat().st_size
-    if size == 0:
-        raise FileError(f"{path.name}: the file is empty. Export it again.")
     if size > LARGEST_TEXT:
         raise FileError(
-            f"{path.name}: {size / 2**20:.0f} MB; a plate reader's export is never larger than "
-            f"{LARGEST_TEXT // 2**20} MB. A long table of doses and responses goes to `halfmax fit`."
+            f"{path.name}: {size / 2**20:.0f} MB; {wanted} is never larger than {LARGEST_TEXT // 2**20} MB. "
+            "A long table of doses and responses goes to `halfmax fit`."
         )
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror}).") from error
     if content.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
         from halfmax.readers.workbook import read_workbook
 
-        named = read_workbook(path, content)
-        sheets = tuple(Sheet(path.name, name, rows) for name, rows in named)
+        sheets = tuple(Sheet(path.name, name, rows) for name, rows in read_workbook(path, content))
         if not any(sheet.last >= 0 for sheet in sheets):
-            raise FileError(f"{path.name}: the workbook holds no cell with anything in it. Export it again.")
-        return Book(path, sheets, True)
-    text = _decode(path.name, content)
-    return Book(path, (Sheet(path.name, "", _split(path.name, text), not text.endswith(("\n", "\r"))),), False)
+            raise FileError(f"{path.name}: the workbook holds no cell with anything in it. Expected {wanted}.")
+        return sheets
+    text = _decode(path.name, content, wanted)
+    if not text.strip():
+        found = "nothing but blanks" if text else "nothing"
+        raise FileError(f"{path.name}: the file is empty. Expected {wanted}, found {found}. Save or export it again.")
+    return text
 
 
-def _check_exists(path: Path) -> None:
-    """Nothing but a regular file passes; a missing one is answered with the nearest name beside it."""
+def text_sheet(file: str, text: str, delimiter: str | None = None) -> Sheet:
+    """Sheet of a text; without a delimiter, the one under which most cells are numbers."""
+    return Sheet(file, "", _split(file, text, delimiter), not text.endswith(("\n", "\r")))
+
+
+def check_there(path: Path) -> None:
+    """Nothing but a regular file passes; a missing one is answered with the nearest name beside it.
+
+    Raises
+    ------
+    FileError
+        If it is missing, a folder, or a device.
+    """
     if path.is_dir():
         raise FileError(f"{path}: is a folder; expected one file. Name a file in it.")
     if path.exists() and not path.is_file():
-        raise FileError(f"{path}: is not a regular file; expected an instrument's export.")
+        raise FileError(f"{path}: is not a regular file. Name a file on a disk.")
     if path.is_file():
         return
     if not path.parent.is_dir():
-        raise FileError(f"{path}: there is no such file, nor the folder {path.parent}.")
+        raise FileError(f"{path}: cannot be read: there is no such file, nor the folder {path.parent}.")
     hint = nearest(path.name, sorted(entry.name for entry in path.parent.iterdir() if entry.is_file()))
-    raise FileError(f"{path}: there is no such file." + (f" {hint}" if hint.startswith("Did you mean") else ""))
+    hint = f" {hint}" if hint.startswith("Did you mean") else ""
+    raise FileError(f"{path}: cannot be read: there is no such file.{hint}")
 
 
-def _decode(file: str, content: bytes) -> str:
+def _decode(file: str, content: bytes, wanted: str) -> str:
     """Text of a file: by its byte order mark, by its zero bytes, as UTF-8, else as Windows Latin."""
     for signature, kind in _SIGNATURES:
         if content.startswith(signature) and (len(signature) > 2 or _CONTROL.search(content[:512].decode("latin-1"))):
-            raise FileError(f"{file}: is {kind}; expected a text file or a workbook of a plate reader.")
+            raise FileError(f"{file}: is {kind}; expected {wanted}.")
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = content[: len(content) // 2 * 2].decode("utf-16", errors="replace")
     elif wide := _wide_encoding(content[:4096]):
@@ -209,9 +246,7 @@ def _decode(file: str, content: bytes) -> str:
         except UnicodeDecodeError:
             text = content.decode("cp1252", errors="replace")
     if _CONTROL.search(text):
-        raise FileError(f"{file}: holds binary data; expected a text file or a workbook of a plate reader.")
-    if not text.strip():
-        raise FileError(f"{file}: the file holds nothing but blanks. Export it again.")
+        raise FileError(f"{file}: holds binary data; expected {wanted}.")
     return text
 
 
@@ -226,14 +261,14 @@ def _wide_encoding(sample: bytes) -> str:
     return ""
 
 
-def _split(file: str, text: str) -> tuple[tuple[str, ...], ...]:
+def _split(file: str, text: str, delimiter: str | None) -> tuple[tuple[str, ...], ...]:
     """Rows of cells; every line is taken for itself, so that a stray quote cannot swallow others."""
     if text.count("\n") + text.count("\r") > LARGEST_CELLS:
         raise FileError(f"{file}: more than {LARGEST_CELLS:,} lines; no plate export has as many. Refused.")
     lines = re.split(r"\r\n|\r|\n", text.lstrip("\ufeff"))
     while lines and not lines[-1].strip():
         lines.pop()
-    delimiter = _delimiter(lines)
+    delimiter = _delimiter(lines) if delimiter is None else delimiter
     if text.count(delimiter or " ") > LARGEST_CELLS:
         raise FileError(f"{file}: more than {LARGEST_CELLS:,} cells; no plate export has as many. Refused.")
     return tuple(tuple(_cells(line, delimiter)) for line in lines)

@@ -16,7 +16,9 @@ from typing import Any
 
 from halfmax.errors import FileError, RangeError, nearest
 from halfmax.readers.cell import Reading, signal
+from halfmax.readers.grid import Distinct
 from halfmax.readers.plate import table_of
+from halfmax.readers.sheet import check_there
 from halfmax.table import AssayTable, Source
 from halfmax.wells import parse_well
 
@@ -44,8 +46,7 @@ def read_vendor(path: str | Path, vendor: str | None = None) -> AssayTable:
         file, or finds no plate readings in it.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileError(f"{path}: there is no such file.")
+    check_there(path)
     if importlib.util.find_spec("allotropy") is None:
         raise FileError(
             f'{path.name}: reading it needs allotropy, which is not installed. Run `pip install "halfmax[vendor]"`.'
@@ -88,15 +89,12 @@ def readings_of_document(document: _Document, plate: str) -> list[Reading]:
     >>> [(r.plate, r.well, r.signal) for r in readings_of_document(document, "p1")]
     [('p1', 'A1', 0.5)]
     """
-    counts: dict[tuple[str, str, str, float], int] = {}
+    distinct = Distinct()
     readings = []
     for measurement in _measurements(document):
         for reading in _readings(measurement, plate):
-            key = (reading.plate, reading.well, reading.channel, -1.0 if math.isnan(reading.time_s) else reading.time_s)
-            counts[key] = counts.get(key, 0) + 1
-            if counts[key] > 1:
-                reading = reading._replace(channel=f"{reading.channel} #{counts[key]}")
-            readings.append(reading)
+            place = reading._replace(channel="").place
+            readings.append(reading._replace(channel=distinct(reading.channel, place)))
     return readings
 
 

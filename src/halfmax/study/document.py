@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from halfmax.errors import FileError, HalfmaxError, StudyError, nearest
+from halfmax.errors import FileError, HalfmaxError, RangeError, StudyError, nearest
 from halfmax.units import duration
 from halfmax.wells import parse_well
 
@@ -65,6 +65,13 @@ class PlateEntry(_Section):
     @classmethod
     def _as_text(cls, value: object) -> object:
         return str(value)
+
+    @field_validator("cell_line")
+    @classmethod
+    def _is_filled_in(cls, value: str) -> str:
+        if value == "?":
+            raise RangeError('"?" waits to be filled in.')
+        return value
 
     @field_validator("time")
     @classmethod

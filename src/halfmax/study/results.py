@@ -13,7 +13,7 @@ from halfmax.output import csv_text, write_file, write_folder
 from halfmax.report import write_html, write_pdf
 from halfmax.report.document import Curve, StudyReport
 
-__all__ = ["SCHEMA_VERSION", "records", "write_results"]
+__all__ = ["SCHEMA_VERSION", "records", "run_folder", "write_results"]
 
 #: Version of the layout of estimates.csv and estimates.json.
 SCHEMA_VERSION = 1
@@ -60,10 +60,18 @@ def write_results(report: StudyReport, folder: Path, *, name: str | None = None,
     FileError
         If the place cannot be written, or a run of that name is there already.
     """
-    name = name or re.sub(r"\D", "", report.provenance.created)
+    target = run_folder(folder, name or re.sub(r"\D", "", report.provenance.created))
+    return write_folder(target, lambda new: _write_all(report, new, pdf=pdf))
+
+
+def run_folder(folder: Path, name: str) -> Path:
+    """Where the run of a name goes; a name that cannot be, or is taken, is refused."""
     if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
         raise FileError(f'"{name}" cannot name a run. Use letters, digits, ".", "-" and "_".')
-    return write_folder(folder / "results" / name, lambda new: _write_all(report, new, pdf=pdf))
+    target = folder / "results" / name
+    if target.exists():
+        raise FileError(f"{target}: there is a run of that name. Nothing is overwritten; choose another name.")
+    return target
 
 
 def _write_all(report: StudyReport, folder: Path, *, pdf: bool) -> None:

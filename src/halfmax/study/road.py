@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "analyse", "run"]
 
+#: Stands in every file of readings that halfmax simulates.
+SIMULATED_MARK = "SIMULATED by halfmax"
+
 #: Told of each step: what is being done, how many steps are done, how many there are.
 Progress = Callable[[str, int, int], None]
 
@@ -77,11 +80,13 @@ def run(
     FileError, TableError, RangeError, StudyError, FitError
         If a file, a layout or the document is wrong; nothing is written then.
     """
-    from halfmax.study.results import write_results
+    from halfmax.study.results import run_folder, write_results
 
     file = Path(path)
     folder = file if file.is_dir() else file.parent
     document = load(file)
+    if write and name is not None:
+        run_folder(folder, name)
     report = analyse(document, folder, study_file=folder / "study.toml" if file.is_dir() else file, progress=progress)
     if not write:
         return Outcome(report)
@@ -102,12 +107,13 @@ def analyse(
         raise StudyError("study.toml names no plate. Add a [[plate]] with file and layout.")
     progress("reading plates", 0, 4)
     table, extra = _read_plates(document, folder)
+    simulated = document.study.simulated or any(_says_simulated(folder / entry.file) for entry in document.plate)
     settings = document.viability
     corrected = viability.correct(table, signal=settings.signal, background=settings.background)
     exclusions = _exclusions(document, corrected)
     responses = viability.responses(
         corrected, exclusions=exclusions, zero=settings.zero, quantity=settings.quantity,
-        simulated=document.study.simulated,
+        simulated=simulated,
     )  # fmt: skip
     progress("fitting curves", 1, 4)
     fits = fit_all(responses, settings.model, level=document.study.level, direction=settings.direction)
@@ -119,7 +125,7 @@ def analyse(
     return StudyReport(
         title=document.study.title,
         description=document.study.description,
-        simulated=document.study.simulated,
+        simulated=simulated,
         quantity=settings.quantity,
         level=document.study.level,
         curves=curves,
@@ -164,9 +170,19 @@ def _read_plate(entry: PlateEntry, folder: Path) -> AssayTable:
         assay="viability", cell_line=entry.cell_line, time_s=exposure, experiment=entry.experiment
     )
     applied = read_layout(_inside(folder, entry.layout)).apply(known)
+    for column in ("compound", "cell_line"):
+        if (applied.frame[column] == "?").any():
+            raise StudyError(f'{entry.layout}: {column} is "?", which waits to be filled in.')
     stem = Path(entry.file).stem
     single = len(applied.plates) == 1
     return applied.with_columns(plate=[stem if single else f"{stem} · {plate}" for plate in applied.frame["plate"]])
+
+
+def _says_simulated(path: Path) -> bool:
+    """Whether a file says of itself that halfmax simulated it; then it is never shown as measured."""
+    with open(path, "rb") as stream:
+        start = stream.read(1 << 16)
+    return any(SIMULATED_MARK.encode(encoding) in start for encoding in ("ascii", "utf-16-le", "utf-16-be"))
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -267,14 +283,13 @@ def _comparisons(document: StudyDocument, curves: Sequence[Curve]) -> Iterable[C
         target, spared = (
             _curve_of(curves, entry.compound, line, f"compare[{number}]") for line in (entry.target, entry.spared)
         )
-        name = entry.name.replace(" ", "_")
         label = f"{entry.name} of {entry.compound}: {entry.spared} over {entry.target}"
-        ratio = compare(target.combined, spared.combined, name=name, level=document.study.level, label=label)
+        ratio = compare(target.combined, spared.combined, level=document.study.level, label=label)
         known, error = math.nan, None
         if target.published and spared.published:
             known, error = published_ratio(spared.published[0], target.published[0])
         note = _ratio_note(entry.compound, known)
-        yield Comparison(name, label, ratio, known, math.nan if error is None else error, note)
+        yield Comparison("ratio", label, ratio, known, math.nan if error is None else error, note)
 
 
 def _ratio_note(compound: str, ratio: float) -> str:

@@ -86,7 +86,7 @@ def _mars_table(sheet: Sheet, head: int, plate: str) -> Iterator[Reading]:
     split = labels[0] == "Well Row"
     columns = [column for column, label in enumerate(labels) if _RAW_DATA.fullmatch(label)]
     times: dict[int, float] = {}
-    numbered: dict[tuple[str, float], Distinct] = {}
+    distinct = Distinct()
     names: dict[int, str] = {}
     rows = [row for row in range(head + 1, len(sheet.rows)) if not sheet.is_blank(row)]
     if rows and not sheet.cell(rows[0], 0):
@@ -96,13 +96,11 @@ def _mars_table(sheet: Sheet, head: int, plate: str) -> Iterator[Reading]:
     for column in columns:
         match = _RAW_DATA.fullmatch(labels[column])
         label = _mars_channel((match.group(1) if match else "") or "")
-        key = (label, times.get(column, -1.0))
-        names[column] = numbered.setdefault(key, Distinct())(label)
+        names[column] = distinct(label, times.get(column))
     for row in rows:
         well = sheet.well(row, sheet.cell(row, 0) + (sheet.cell(row, 1) if split else ""))
         for column in columns:
-            value, flag = sheet.signal(row, column, well)
-            yield Reading(plate, well, names[column], times.get(column, math.nan), value, flag)
+            yield Reading(plate, well, names[column], times.get(column, math.nan), *sheet.signal(row, column, well))
 
 
 def recognises_envision(book: Book) -> bool:
@@ -114,7 +112,7 @@ def recognises_envision(book: Book) -> bool:
 def parse_envision(book: Book) -> list[Reading]:
     """Grids under ``Results for …``; calculated results and plate maps are left out."""
     sheet = book.first
-    channels: dict[str, Distinct] = {}
+    channels = Distinct()
     readings: list[Reading] = []
     for grid in find_grids(sheet):
         match = _ENVISION.fullmatch(heading(sheet, grid.head)[0])
@@ -124,7 +122,7 @@ def parse_envision(book: Book) -> list[Reading]:
         plate = _envision_plate(sheet, grid.head)
         label = match.group(1).strip()
         one = _ONE_WAVELENGTH.fullmatch(label) if match.group(2).strip() == "A" else None
-        channel = channels.setdefault(plate, Distinct())(one.group(1) if one else label)
+        channel = channels(one.group(1) if one else label, plate)
         readings.extend(grid.readings(plate, channel))
     if not readings:
         raise FileError(
@@ -163,7 +161,7 @@ def parse_kaleido(book: Book) -> list[Reading]:
             f'{sheet.place(sheet.last)}: a Kaleido export ends with a line "Exported with Kaleido"; found none. '
             "The export is cut off; export it again."
         )
-    channels: dict[str, Distinct] = {}
+    channels = Distinct()
     readings: list[Reading] = []
     for grid in find_grids(sheet, range(stop)):
         grid.check_complete(some_rows=True)
@@ -174,7 +172,7 @@ def parse_kaleido(book: Book) -> list[Reading]:
             if texts[row].startswith("Results for"):
                 label = texts[row].removeprefix("Results for").strip()
                 break
-        channel = channels.setdefault(plate, Distinct())(_kaleido_channel(sheet, label))
+        channel = channels(_kaleido_channel(sheet, label), plate)
         readings.extend(grid.readings(plate, channel))
     if not readings:
         raise FileError(f"{book.file}: a Kaleido export without a plate below its heading. Export it again.")
@@ -202,7 +200,7 @@ def recognises_skanit(book: Book) -> bool:
 
 def parse_skanit(book: Book) -> list[Reading]:
     """Grids of the sheets of measurement results; those of the samples' names are left out."""
-    channels: dict[str, Distinct] = {}
+    channels = Distinct()
     readings: list[Reading] = []
     for sheet in book.sheets:
         if sheet.cell(0, 0) != "Measurement results":
@@ -212,7 +210,7 @@ def parse_skanit(book: Book) -> list[Reading]:
                 continue
             grid.check_complete()
             plate, channel = _skanit_names(grid)
-            channel = channels.setdefault(plate or book.stem, Distinct())(channel)
+            channel = channels(channel, plate or book.stem)
             readings.extend(grid.readings(plate or book.stem, channel))
     if not readings:
         raise FileError(f"{book.file}: a SkanIt workbook without a plate of measured values. Export the results again.")

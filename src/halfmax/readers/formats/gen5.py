@@ -62,24 +62,23 @@ def _plate(sheet: Sheet, plate: str, start: int, end: int) -> Iterator[Reading]:
     reads = {sheet.cell(row, 1) for row in range(start, end) if sheet.cell(row, 0) == "Read"}
     channels: dict[str, str] = {}
     distinct = Distinct()
-    seen: dict[tuple[str, str, float], tuple[float, str]] = {}
+    seen: dict[object, Reading] = {}
     for well, label, seconds, row, column in _cells(sheet, start, end):
         label = _READ_NUMBER.sub("", label)
         if not _is_raw(label, reads):
             continue
         if label not in channels:
             channels[label] = distinct(label if label.casefold().startswith("lum") else plain_channel(label))
-        value, flag = sheet.signal(row, column, well)
-        key = (well, label, -1.0 if math.isnan(seconds) else seconds)
-        if key in seen:
-            if repr(seen[key]) != repr((value, flag)):
+        reading = Reading(plate, well, channels[label], seconds, *sheet.signal(row, column, well))
+        if reading.place in seen:
+            if repr(seen[reading.place]) != repr(reading):
                 raise FileError(
                     f"{sheet.place(row)}: well {well} of {plate} is read twice in {label} with different values. "
                     "Export each read once."
                 )
             continue
-        seen[key] = (value, flag)
-        yield Reading(plate, well, channels[label], seconds, value, flag)
+        seen[reading.place] = reading
+        yield reading
 
 
 def _is_raw(label: str, reads: set[str]) -> bool:

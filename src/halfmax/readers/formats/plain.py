@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from halfmax import units
 from halfmax.errors import FileError, RangeError
 from halfmax.readers.cell import Reading, clock, number, signal
+from halfmax.readers.column import NAMES, folded, header_row, well_columns
 from halfmax.readers.grid import ROWS_OF, Distinct, Grid, find_grids, plain_channel, row_number
 from halfmax.readers.sheet import Book, Sheet
 from halfmax.table import FLAGS
 
 __all__ = ["parse_grid", "parse_tidy", "recognises_grid", "recognises_tidy", "refuse_transfers"]
 
-_WELL_NAMES = ("well", "wells", "well position", "well name", "position", "well id", "wellid", "wellname")
 _NAMELESS = ("signal", "value", "reading", "raw", "raw data", "measurement", "intensity", "data")
 _SIGNAL = re.compile(
     r"(?:signal|value|reading|raw|raw data|measurement|intensity|data|od|abs|absorbance|a|optical density|fluorescence"
@@ -28,10 +28,8 @@ _SIGNAL = re.compile(
 )
 _TIME = re.compile(r"(?:elapsed )?time(?: (?P<unit>[a-z]+))?")
 _COLUMNS = {
-    "plate": ("plate", "plate name", "plate id", "barcode"),
+    **{name: NAMES[name] for name in ("plate", "replicate", "experiment")},
     "channel": ("channel", "wavelength", "wavelength nm", "label"),
-    "replicate": ("replicate", "technical replicate"),
-    "experiment": ("experiment", "biological replicate"),
     "flag": ("flag",),
 }
 _WAVELENGTH_TITLE = re.compile(r"(?:OD|Abs(?:orbance)?|A)?[ :_]*(\d{3})\s*(?:nm)?", re.IGNORECASE)
@@ -57,50 +55,30 @@ class _Tidy:
         return self.sheet.cell(row, self.others[name]) if name in self.others else ""
 
 
-def _norm(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", " ", text.casefold()).strip()
-
-
-def _header_row(sheet: Sheet) -> int:
-    """First line that is neither empty nor a comment."""
-    rows = range(len(sheet.rows))
-    return next((row for row in rows if not sheet.is_blank(row) and not sheet.rows[row][0].lstrip().startswith("#")), 0)
-
-
-def _well_columns(names: list[str]) -> tuple[int, ...]:
-    """Column of the wells, or those of row and column."""
-    for name in _WELL_NAMES:
-        if name in names:
-            return (names.index(name),)
-    column = next((name for name in ("column", "col") if name in names), "")
-    return (names.index("row"), names.index(column)) if column and "row" in names else ()
-
-
 def recognises_tidy(book: Book) -> bool:
     """The first line names a column of wells."""
     sheet = book.first
-    names = [_norm(text) for text in sheet.cells(_header_row(sheet))]
-    return len(names) > 1 and bool(_well_columns(names))
+    head = header_row(sheet)
+    return len(sheet.cells(head)) > 1 and bool(well_columns(sheet, head))
 
 
 def parse_tidy(book: Book) -> list[Reading]:
     """Readings of a table with a line per well, or per well and time or channel."""
     tidy = _tidy(book.first)
     sheet = tidy.sheet
-    seen: dict[tuple[str, str, str, str, float], int] = {}
+    seen: dict[object, int] = {}
     readings: list[Reading] = []
     for row in range(tidy.head + 1, len(sheet.rows)):
         if sheet.is_blank(row):
             continue
         for reading in _tidy_row(tidy, row, book.stem):
-            time_s = -1.0 if math.isnan(reading.time_s) else reading.time_s
-            key = (reading.experiment, reading.plate, reading.well, reading.channel, time_s)
-            if key in seen:
+            if reading.place in seen:
                 raise FileError(
                     f"{sheet.place(row)}: well {reading.well} of plate {reading.plate} stands in this table twice "
-                    f"(also in row {seen[key] + 1}). Keep one, or give the two a plate, channel or time of their own."
+                    f"(also in row {seen[reading.place] + 1}). Keep one, or give the two a plate, channel or time of "
+                    "their own."
                 )
-            seen[key] = row
+            seen[reading.place] = row
             readings.append(reading)
     if not readings:
         raise FileError(f"{book.file}: expected a line per well below the header, found none. Export it again.")
@@ -109,9 +87,9 @@ def parse_tidy(book: Book) -> list[Reading]:
 
 def _tidy(sheet: Sheet) -> _Tidy:
     """Columns of a table of wells, from its header."""
-    head = _header_row(sheet)
+    head = header_row(sheet)
     titles = sheet.cells(head)
-    names = [_norm(text) for text in titles]
+    names = [folded(text) for text in titles]
     signals = []
     for column, name in enumerate(names):
         if match := _SIGNAL.fullmatch(name):
@@ -125,7 +103,7 @@ def _tidy(sheet: Sheet) -> _Tidy:
         )
     others = {key: names.index(name) for key, known in _COLUMNS.items() for name in known[::-1] if name in names}
     time, factor = _time_column(sheet, head, names)
-    return _Tidy(sheet, head, _well_columns(names), tuple(signals), time, factor, others)
+    return _Tidy(sheet, head, well_columns(sheet, head), tuple(signals), time, factor, others)
 
 
 def _time_column(sheet: Sheet, head: int, names: list[str]) -> tuple[int, float]:
@@ -309,7 +287,7 @@ def refuse_transfers(book: Book) -> None:
     """
     for sheet in book.sheets:
         for row in range(min(len(sheet.rows), 200)):
-            names = {_norm(text) for text in sheet.cells(row)}
+            names = {folded(text) for text in sheet.cells(row)}
             joined = "|".join(sorted(names))
             pairs = re.search(r"(?:source|src)[a-z ]*well", joined) and re.search(r"dest[a-z ]*well", joined)
             steps = {"transfer step", "labware name"} <= names or {"aspirate", "dispense"} <= names

@@ -156,8 +156,7 @@ def _plates(sheet: Sheet, header: _Header, table: int, end: int) -> Iterator[Rea
                     well = well_name(line, int(label) - 1)
                     is_read = line in header.read_rows and int(label) - 1 in header.read_columns
                     if is_read or sheet.cell(row + line, column):
-                        value, flag = sheet.signal(row + line, column, well)
-                        yield Reading(header.plate, well, channel, time_s, value, flag)
+                        yield Reading(header.plate, well, channel, time_s, *sheet.signal(row + line, column, well))
         row += header.plate_rows
 
 
@@ -200,8 +199,7 @@ def _across(sheet: Sheet, header: _Header, table: int, end: int) -> Iterator[Rea
             time_s = math.nan
             if header.is_kinetic:
                 time_s = _time(sheet, row, clocked.get(well, 0))
-            value, flag = sheet.signal(row, column, well)
-            yield Reading(header.plate, well, header.channels[channel], time_s, value, flag)
+            yield Reading(header.plate, well, header.channels[channel], time_s, *sheet.signal(row, column, well))
     if channel + 1 < len(header.channels):
         raise FileError(
             f"{sheet.place(table)}: the block declares {len(header.channels)} wavelengths, found readings of "

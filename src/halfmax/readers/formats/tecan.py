@@ -152,8 +152,7 @@ def _cycles_across(section: _Section, head: int, channel: str) -> Iterator[Readi
         elif _WELL.fullmatch(first):
             well = sheet.well(row, first)
             for column, time_s in times:
-                value, flag = sheet.signal(row, column, well)
-                yield Reading(section.plate, well, channel, time_s, value, flag)
+                yield Reading(section.plate, well, channel, time_s, *sheet.signal(row, column, well))
 
 
 def _cycles_down(section: _Section, head: int, channel: str) -> Iterator[Reading]:
@@ -171,8 +170,7 @@ def _cycles_down(section: _Section, head: int, channel: str) -> Iterator[Reading
         if sheet.is_cut(row, wells[-1][0] + 1):
             raise FileError(f"{sheet.place(row)}: the line ends before well {wells[-1][1]}: the export is cut off.")
         for column, well in wells:
-            value, flag = sheet.signal(row, column, well)
-            yield Reading(section.plate, well, channel, time_s, value, flag)
+            yield Reading(section.plate, well, channel, time_s, *sheet.signal(row, column, well))
 
 
 def _cycles_of_well(section: _Section, head: int, channel: str) -> Iterator[Reading]:
@@ -189,8 +187,7 @@ def _cycles_of_well(section: _Section, head: int, channel: str) -> Iterator[Read
             times = [(column, _seconds(sheet, row, column)) for column in columns if sheet.cell(row, column)]
         elif first in _MEAN:
             for column, time_s in times:
-                value, flag = sheet.signal(row, column, well)
-                yield Reading(section.plate, well, channel, time_s, value, flag)
+                yield Reading(section.plate, well, channel, time_s, *sheet.signal(row, column, well))
 
 
 def _means(section: _Section, head: int, channel: str) -> Iterator[Reading]:
@@ -200,8 +197,7 @@ def _means(section: _Section, head: int, channel: str) -> Iterator[Reading]:
         if not _WELL.fullmatch(sheet.cell(row, 0)):
             break
         well = sheet.well(row, sheet.cell(row, 0))
-        value, flag = sheet.signal(row, 1, well)
-        yield Reading(section.plate, well, channel, math.nan, value, flag)
+        yield Reading(section.plate, well, channel, math.nan, *sheet.signal(row, 1, well))
 
 
 def _seconds(sheet: Sheet, row: int, column: int) -> float:
