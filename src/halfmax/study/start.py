@@ -9,7 +9,7 @@ from pathlib import Path
 
 from halfmax.errors import FileError
 from halfmax.output import write_folder
-from halfmax.readers.layout import toml_value
+from halfmax.readers.layout import toml_string
 
 __all__ = ["EXAMPLE", "empty_study", "study_from_files", "write_example"]
 
@@ -78,7 +78,7 @@ def empty_study(folder: Path) -> Path:
 
     def fill(new: Path) -> None:
         (new / "plates").mkdir()
-        text = _STUDY.format(title=toml_value(folder.resolve().name), plates=_comment(_PLATE.format(
+        text = _STUDY.format(title=toml_string(folder.resolve().name), plates=_comment(_PLATE.format(
             file='"plates/export.txt"', layout='"layout.toml"', experiment='"1"')))  # fmt: skip
         (new / "study.toml").write_text(text, encoding="utf-8")
         (new / "layout.toml").write_text(_LAYOUT.format(wells=96, folder=folder.name), encoding="utf-8")
@@ -111,10 +111,10 @@ def study_from_files(folder: Path, exports: Sequence[Path]) -> Path:
             shutil.copyfile(path, new / "plates" / path.name)
             rows, columns = plate_shape(table.frame["well"])
             sizes.add(rows * columns)
-            entries.append(_PLATE.format(file=toml_value(f"plates/{path.name}"),
-                                         layout=toml_value(f"layout_{rows * columns}.toml"),
-                                         experiment=toml_value(str(number))))  # fmt: skip
-        text = _STUDY.format(title=toml_value(folder.resolve().name), plates="".join(entries))
+            entries.append(_PLATE.format(file=toml_string(f"plates/{path.name}"),
+                                         layout=toml_string(f"layout_{rows * columns}.toml"),
+                                         experiment=toml_string(str(number))))  # fmt: skip
+        text = _STUDY.format(title=toml_string(folder.resolve().name), plates="".join(entries))
         (new / "study.toml").write_text(text, encoding="utf-8")
         for size in sorted(sizes):
             content = _LAYOUT.format(wells=size, folder=folder.name)
