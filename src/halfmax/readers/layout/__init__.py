@@ -30,4 +30,13 @@ from halfmax.readers.layout.reading import read_layout
 from halfmax.readers.layout.saying import ROLE_SYNONYMS
 from halfmax.readers.layout.writing import layout_toml, toml_string, toml_value, write_layout
 
-__all__ = ["COLUMNS", "ROLE_SYNONYMS", "Layout", "layout_toml", "read_layout", "toml_value", "write_layout"]
+__all__ = [
+    "COLUMNS",
+    "ROLE_SYNONYMS",
+    "Layout",
+    "layout_toml",
+    "read_layout",
+    "toml_string",
+    "toml_value",
+    "write_layout",
+]

@@ -17,7 +17,7 @@ from halfmax.wells import row_column, well_name
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["layout_toml", "toml_value", "write_layout"]
+__all__ = ["layout_toml", "toml_string", "toml_value", "write_layout"]
 
 
 def write_layout(layout: Layout, path: str | Path) -> None:
