@@ -58,20 +58,20 @@ browser:
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV) || { command -v apt-get >/dev/null 2>&1 && SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo) && \
 	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); }
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install -qq --upgrade pip
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
 	@echo "Setting up; this takes a minute the first time."
-	$(BIN)/python -m pip install --quiet --editable .
+	$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.made pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable ".[test,check,docs]"
+	$(BIN)/python -m pip install -qq --editable ".[test,check,docs]"
 	@touch $@ $(VENV)/.demo
 
 $(VENDOR)/.made: $(VENV)/.made pyproject.toml
 	$(PYTHON) -m venv $(VENDOR)
-	$(VENDOR_BIN)/python -m pip install --quiet --upgrade pip
-	$(VENDOR_BIN)/python -m pip install --quiet --editable ".[test,vendor]"
+	$(VENDOR_BIN)/python -m pip install -qq --upgrade pip
+	$(VENDOR_BIN)/python -m pip install -qq --editable ".[test,vendor]"
 	@touch $@

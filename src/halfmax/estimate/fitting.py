@@ -118,7 +118,7 @@ def _trouble(response: Response, family: Curve) -> str:
         shown = ", ".join(f"{dose:g}" for dose in doses) or "none"
         return (
             f"a curve needs at least {needed} doses above zero, found {doses.size} "
-            f"({shown} {response.concentration_unit}). Add doses on both sides of the expected EC50."
+            f"({shown}{f' {response.concentration_unit}' if doses.size else ''}). Add doses on both sides of the expected EC50."
         )
     if points <= len(family.parameters):
         return f"{points} wells cannot determine {len(family.parameters)} parameters. Add replicates or doses."
