@@ -116,9 +116,10 @@ def _trouble(response: Response, family: Curve) -> str:
         return "no well holds a finite signal."
     if doses.size < needed:
         shown = ", ".join(f"{dose:g}" for dose in doses) or "none"
+        unit = f" {response.concentration_unit}" if doses.size else ""
         return (
-            f"a curve needs at least {needed} doses above zero, found {doses.size} "
-            f"({shown}{f' {response.concentration_unit}' if doses.size else ''}). Add doses on both sides of the expected EC50."
+            f"a curve needs at least {needed} doses above zero, found {doses.size} ({shown}{unit}). "
+            "Add doses on both sides of the expected EC50."
         )
     if points <= len(family.parameters):
         return f"{points} wells cannot determine {len(family.parameters)} parameters. Add replicates or doses."
