@@ -1,9 +1,12 @@
 """Files and folders that appear whole or not at all."""
 
+import time
+
 import pytest
+from openpyxl import load_workbook
 
 from halfmax.errors import FileError
-from halfmax.output import csv_text, write_file, write_folder
+from halfmax.output import csv_text, write_file, write_folder, write_table, xlsx_bytes
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -43,3 +46,23 @@ def test_a_used_folder_is_never_touched(tmp_path):
 def test_text_that_a_spreadsheet_would_run_is_quoted():
     text = csv_text([{"name": "=cmd()", "value": -1.5, "none": None}, {"name": "@x", "=more": "+1", "operator": "="}])
     assert text == "name,value,none,'=more,operator\n'=cmd(),-1.5,,,\n'@x,,,'+1,=\n"
+
+
+def test_a_workbook_holds_numbers_as_numbers_and_no_formula(tmp_path):
+    rows = [{"name": "=cmd()", "value": -1.5, "none": None, "operator": "="}, {"name": "µ", "value": 2, "more": True}]
+    write_table(tmp_path / "t.XLSX", rows)
+    sheet = load_workbook(tmp_path / "t.XLSX").active
+    found = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert found == [
+        ["name", "value", "none", "operator", "more"],
+        ["'=cmd()", -1.5, None, "=", None],
+        ["µ", 2, None, None, True],
+    ]
+    assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+
+
+def test_the_same_records_give_the_same_workbook(monkeypatch):
+    rows = [{"a": 1.0}]
+    first = xlsx_bytes(rows)
+    monkeypatch.setattr(time, "time", lambda: 4e9)
+    assert xlsx_bytes(rows) == first

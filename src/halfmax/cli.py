@@ -109,16 +109,16 @@ def init(
 def read(
     file: Annotated[Path, typer.Argument(help="A plate reader's export.")],
     json: Json = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as CSV.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table (.csv or .xlsx).")] = None,
 ) -> None:
     """Read a plate reader's export and say what it holds."""
-    from halfmax.output import csv_text, write_file
+    from halfmax.output import write_table
     from halfmax.readers import read as read_file
 
     table = read_file(file)
     if output is not None:
         rows = table.frame.astype(object).where(table.frame.notna(), None).to_dict("records")
-        write_file(output, csv_text({str(key): value for key, value in row.items()} for row in rows))
+        write_table(output, [{str(key): value for key, value in row.items()} for row in rows])
     summary = _summary_of(table)
     if json:
         _print_json(summary)
@@ -141,12 +141,12 @@ def fit(
     model: Annotated[str, typer.Option("--model", help="hill4, or hill3 (lower plateau at zero).")] = "hill4",
     level: Annotated[float, typer.Option("--level", help="Level of the intervals.")] = 0.95,
     json: Json = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the records as CSV.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the records (.csv or .xlsx).")] = None,
     strict: Strict = False,
 ) -> None:
     """Fit a log-logistic curve to each group of a long table."""
     from halfmax.estimate import fit_all
-    from halfmax.output import csv_text, write_file
+    from halfmax.output import write_table
     from halfmax.readers.long import read_curves
 
     columns = [column.strip() for column in (by or "").split(",") if column.strip()]
@@ -166,7 +166,7 @@ def fit(
 
         raise FitError(f"{file.name}: {estimates[0].status.removeprefix('refused: ')}")
     if output is not None:
-        write_file(output, csv_text(records))
+        write_table(output, records)
     if json:
         _print_json(records)
     elif output is None:

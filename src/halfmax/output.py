@@ -9,14 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from halfmax.errors import FileError
 
-__all__ = ["csv_text", "guarded", "write_file", "write_folder"]
+__all__ = ["csv_text", "guarded", "write_file", "write_folder", "write_table", "xlsx_bytes"]
 
 
 def guarded(value: object) -> object:
@@ -43,6 +46,51 @@ def csv_text(rows: Iterable[Mapping[str, object]]) -> str:
     writer.writerow([guarded(column) for column in columns])
     writer.writerows([guarded(row.get(column)) for column in columns] for row in rows)
     return stream.getvalue()
+
+
+def xlsx_bytes(rows: Iterable[Mapping[str, object]], *, title: str = "halfmax") -> bytes:
+    """Records as a workbook of one sheet: header fixed, cells guarded; the same records give the same bytes."""
+    from openpyxl import Workbook
+    from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
+
+    rows = list(rows)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    book = Workbook()
+    sheet = book.worksheets[0]
+    sheet.title = title
+    sheet.freeze_panes = "A2"
+    sheet.append([guarded(column) for column in columns])
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    for row in rows:
+        values = (guarded(row.get(column)) for column in columns)
+        sheet.append([None if value == "" else value for value in values])
+    for index, column in enumerate(columns, start=1):
+        sheet.column_dimensions[get_column_letter(index)].width = max(10, len(column) + 2)
+    book.properties.created = book.properties.modified = datetime(1980, 1, 1)
+    stream = io.BytesIO()
+    book.save(stream)
+    return _timeless(stream.getvalue())
+
+
+def _timeless(archive: bytes) -> bytes:
+    """The same archive with every time stamp in it set to one moment."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name == "docProps/core.xml":
+                content = re.sub(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", b"1980-01-01T00:00:00Z", content)
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            new.writestr(entry, content)
+    return stream.getvalue()
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write records as CSV, or as a workbook where the name ends in ``.xlsx``."""
+    write_file(path, xlsx_bytes(rows) if path.suffix.lower() == ".xlsx" else csv_text(rows))
 
 
 def write_file(path: Path, content: str | bytes) -> None:

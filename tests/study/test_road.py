@@ -96,7 +96,14 @@ def test_a_file_that_says_it_is_simulated_is_never_reported_as_measured(example,
 
 def test_the_results_are_complete_and_machine_readable(outcome):
     names = {path.name for path in outcome.folder.iterdir()}
-    assert names == {"estimates.csv", "estimates.json", "provenance.json", "report.html", "report.pdf"}
+    assert names == {
+        "estimates.csv",
+        "estimates.json",
+        "estimates.xlsx",
+        "provenance.json",
+        "report.html",
+        "report.pdf",
+    }
     content = json.loads((outcome.folder / "estimates.json").read_text(encoding="utf-8"))
     kinds = [row["kind"] for row in content["estimates"]]
     assert kinds.count("experiment") == 12

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from halfmax.errors import FileError
-from halfmax.output import csv_text, write_file, write_folder
+from halfmax.output import write_file, write_folder, write_table
 from halfmax.report import write_html, write_pdf
 from halfmax.report.document import Curve, StudyReport
 
@@ -76,7 +76,8 @@ def run_folder(folder: Path, name: str) -> Path:
 
 def _write_all(report: StudyReport, folder: Path, *, pdf: bool) -> None:
     rows = records(report)
-    write_file(folder / "estimates.csv", csv_text(rows))
+    write_table(folder / "estimates.csv", rows)
+    write_table(folder / "estimates.xlsx", rows)
     _write_json(
         {"schema": "halfmax estimates", "version": SCHEMA_VERSION, "title": report.title, "simulated": report.simulated,
          "created": report.provenance.created, "estimates": rows},
