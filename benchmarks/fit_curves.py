@@ -60,7 +60,7 @@ def main() -> None:
     start = time.perf_counter()
     free = np.full(CURVES, np.nan)
     weight, base = np.ones_like(signals), np.zeros(CURVES)
-    problem = Problem.of(np.tile(np.log(dose), (CURVES, 1)), signals, weight, base, start=free, end=free)
+    problem = Problem.of(np.tile(np.log(dose)[:, None], CURVES), signals.T, weight.T, base, start=free, end=free)
     ours = solve(problem).rss
     point_time = time.perf_counter() - start
 

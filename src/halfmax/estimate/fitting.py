@@ -33,6 +33,7 @@ Array = NDArray[np.float64]
 UNTESTED_PLATEAU = 0.15
 #: An interval that leaves the tested doses by more than this factor is called open.
 BEYOND_DOSES = 10.0
+_TINY = float(np.finfo(float).tiny)
 _NAMES = ("t", "steepness", "start", "end")
 
 
@@ -146,9 +147,9 @@ def _problem(points: Sequence[Points], family: Curve, tied: NDArray[np.bool_]) -
     """Padded batch; the full-effect wells are a point at infinite dose where tied."""
     rows = [point.columns(tied=bool(tie)) for point, tie in zip(points, tied, strict=True)]
     longest = max(row[0].size for row in rows)
-    log_dose, signal, weight = (np.zeros((len(rows), longest)) for _ in range(3))
+    log_dose, signal, weight = (np.zeros((longest, len(rows))) for _ in range(3))
     for index, (u, y, count, _) in enumerate(rows):
-        log_dose[index, : u.size], signal[index, : u.size], weight[index, : u.size] = u, y, count
+        log_dose[: u.size, index], signal[: u.size, index], weight[: u.size, index] = u, y, count
     free = np.full(len(rows), np.nan)
     base = np.array([row[3] for row in rows])
     problem = Problem.of(log_dose, signal, weight, base, start=free, end=free)
@@ -158,7 +159,7 @@ def _problem(points: Sequence[Points], family: Curve, tied: NDArray[np.bool_]) -
 def _with_floor(problem: Problem, floor: float) -> Problem:
     """Hold the lower plateau of each curve, whichever end it is."""
     held = np.full(problem.start.size, floor)
-    falling, rising = problem.holding("end", held), problem.holding("start", held)
+    falling, rising = replace(problem, end=held), replace(problem, start=held)
     rises = solve(rising).rss < solve(falling).rss
     return replace(problem, start=np.where(rises, floor, np.nan), end=np.where(rises, np.nan, floor))
 
@@ -171,12 +172,12 @@ def _fit_batch(responses: Sequence[Response], family: Curve, level: float) -> li
     full = _full_effect(points, family)
     problem = _problem(points, family, full.tied)
     best = solve(problem)
-    df = problem.weight.sum(1) - len(family.parameters)
+    df = problem.weight.sum(0) - len(family.parameters)
     best, ends = _intervals(problem, best, df, level)
     doubtful = np.flatnonzero(full.doubtful)
     if doubtful.size:
         other = _problem([points[i] for i in doubtful], family, full.has[doubtful])
-        _, wider = _intervals(other, solve(other), other.weight.sum(1) - len(family.parameters), level)
+        _, wider = _intervals(other, solve(other), other.weight.sum(0) - len(family.parameters), level)
         for name, (low, high) in ends.items():
             low[doubtful] = np.minimum(low[doubtful], wider[name][0])
             high[doubtful] = np.maximum(high[doubtful], wider[name][1])
@@ -233,7 +234,7 @@ def _full_effect(points: Sequence[Points], family: Curve) -> _FullEffect:
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (rss_tied - free.rss - own) / ((free.rss + own) / df)
     p = np.where(has & (df > 0), stats.f.sf(np.nan_to_num(statistic, nan=0.0), 1, np.maximum(df, 1)), np.nan)
-    freedom = np.maximum(alone.weight.sum(1) - len(family.parameters), 1)
+    freedom = np.maximum(alone.weight.sum(0) - len(family.parameters), 1)
     error = _standard_errors(alone, free, freedom)[:, 3]
     untested = has & ~(error < UNTESTED_PLATEAU * np.abs(free.end - free.start))
     return _FullEffect(has, p, untested)
@@ -247,50 +248,28 @@ def _intervals(
 
     quantile = stats.f.ppf(level, 1, np.maximum(df, 1))
     for _ in range(3):
-        excess = np.maximum(best.rss, np.finfo(float).tiny) * quantile / np.maximum(df, 1)
-        errors = _standard_errors(problem, best, df)
-        met, ends = best, {}
-        for index, name in enumerate(_NAMES):
-            result = profile(
-                problem, best, name, excess=excess, step=_first_step(problem, errors[:, index], index),
-                limits=_limits(problem, best, index),
-            )  # fmt: skip
-            ends[name] = (result.low, result.high)
-            met = Solution.better(met, result.best)
-        if not (met.rss < best.rss * (1 - 1e-7) - 1e-300).any():
+        excess = np.maximum(best.rss, _TINY) * quantile / np.maximum(df, 1)
+        reach = (_standard_errors(problem, best, df) * np.sqrt(quantile)[:, None]).T
+        found = profile(problem, best, excess=excess, reach=reach, limits=_limits(problem, best))
+        if not (found.best.rss < best.rss * (1 - 1e-7) - 1e-300).any():
             break
-        best = Solution.better(best, minimise(problem, met.t, met.steepness))
-    return best, ends
+        best = Solution.better(best, minimise(problem, found.best.t, found.best.steepness))
+    return best, {name: (found.low[i], found.high[i]) for i, name in enumerate(_NAMES)}
 
 
-def _range(problem: Problem) -> tuple[Array, Array, Array]:
-    """ln lowest dose, ln highest dose, spread of the signals, of each curve."""
-    inside = np.isfinite(problem.log_dose) & (problem.weight > 0)
-    least = np.where(inside, problem.log_dose, np.inf).min(1)
-    most = np.where(inside, problem.log_dose, -np.inf).max(1)
+def _limits(problem: Problem, best: Solution) -> tuple[Array, Array]:
+    """Where the walks of (t, steepness, start, end) end and an interval is called open, shape (4, curves)."""
+    least, most = problem.doses()
     used = problem.weight > 0
-    spread = np.where(used, problem.signal, -np.inf).max(1) - np.where(used, problem.signal, np.inf).min(1)
-    return least, most, spread
-
-
-def _limits(problem: Problem, best: Solution, index: int) -> tuple[Array, Array]:
-    """Where a profile ends and its interval is called open."""
-    least, most, spread = _range(problem)
-    if index == 0:
-        return least - math.log(BEYOND_DOSES), most + math.log(BEYOND_DOSES)
-    if index == 1:
-        return np.full(least.size, STEEPNESS_LIMITS[0]), np.full(least.size, STEEPNESS_LIMITS[1])
-    centre, held = best.parameter(_NAMES[index]), problem.start if index == 2 else problem.end
-    reach = np.where(np.isnan(held), 30.0 * spread, 0.0)
-    return centre - reach, centre + reach
-
-
-def _first_step(problem: Problem, error: Array, index: int) -> Array:
-    """Half a standard error, within reason where that is not defined."""
-    _, _, spread = _range(problem)
-    unit = np.ones_like(spread) if index < 2 else np.maximum(spread, np.finfo(float).tiny)
-    least, most = (0.001, 0.4) if index < 2 else (1e-4, 0.2)
-    return np.clip(0.5 * np.nan_to_num(error, nan=0.4, posinf=1e300), least * unit, most * unit)
+    spread = np.where(used, problem.signal, -np.inf).max(0) - np.where(used, problem.signal, np.inf).min(0)
+    beyond, ones = math.log(BEYOND_DOSES), np.ones_like(least)
+    low = [least - beyond, STEEPNESS_LIMITS[0] * ones]
+    high = [most + beyond, STEEPNESS_LIMITS[1] * ones]
+    for centre, held in ((best.start, problem.start), (best.end, problem.end)):
+        reach = np.where(np.isnan(held), 30.0 * spread, 0.0)
+        low.append(centre - reach)
+        high.append(centre + reach)
+    return np.stack(low), np.stack(high)
 
 
 def _standard_errors(problem: Problem, best: Solution, df: Array) -> Array:
@@ -301,21 +280,19 @@ def _standard_errors(problem: Problem, best: Solution, df: Array) -> Array:
 
 def _covariance(problem: Problem, best: Solution, df: Array) -> Array:
     """Gauss–Newton covariance of (t, steepness, start, end); zero for what is held, infinite where singular."""
-    slopes = jacobian(problem, best) * np.sqrt(problem.weight)[:, :, None]
-    free = np.stack([np.ones_like(df, bool), np.ones_like(df, bool), np.isnan(problem.start), np.isnan(problem.end)], 1)
-    slopes = slopes * free[:, None, :]
-    information = np.einsum("kni,knj->kij", slopes, slopes)
-    scale = np.sqrt(np.maximum(np.einsum("kii->ki", information), np.finfo(float).tiny))
+    free = np.stack([np.ones_like(df, bool), np.ones_like(df, bool), np.isnan(problem.start), np.isnan(problem.end)])
+    slopes = jacobian(problem, best) * np.sqrt(problem.weight) * free[:, None, :]
+    information = np.einsum("inc,jnc->cij", slopes, slopes, optimize=True)
+    scale = np.sqrt(np.maximum(np.einsum("kii->ki", information), _TINY))
     correlation = information / scale[:, :, None] / scale[:, None, :]
-    correlation += np.where(free, 0.0, 1.0)[:, :, None] * np.eye(4)
-    inverse = np.full_like(correlation, np.inf)
+    kept = free.T
+    correlation += np.where(kept, 0.0, 1.0)[:, :, None] * np.eye(4)
     good = np.linalg.cond(correlation) < 1e14
-    if good.any():
-        inverse[good] = np.linalg.inv(correlation[good])
-    variance = best.rss / np.maximum(df, 1)
-    covariance = inverse / scale[:, :, None] / scale[:, None, :] * variance[:, None, None]
-    mask = free[:, :, None] & free[:, None, :]
-    return np.where(mask, covariance, 0.0)
+    covariance = np.full_like(correlation, np.inf)
+    scaled = scale[good, :, None] * scale[good, None, :]
+    variance = (best.rss / np.maximum(df, 1))[good]
+    covariance[good] = np.linalg.inv(correlation[good]) / scaled * variance[:, None, None]
+    return np.where(kept[:, :, None] & kept[:, None, :], covariance, 0.0)
 
 
 def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Estimate:
@@ -340,17 +317,18 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
         _slope(sign * slope, (s_low, s_high), slope * float(errors[i, 1]), quantile),
     ]
     for name, at_end in (("top", rises), ("bottom", not rises)):
-        key, held = ("end", problem.end[i]) if at_end else ("start", problem.start[i])
+        index, held = (3, problem.end[i]) if at_end else (2, problem.start[i])
+        key = _NAMES[index]
         low, high = (held, held) if math.isfinite(held) else (ends[key][0][i], ends[key][1][i])
         parameters.append(
             Parameter.bounded(
-                name, float(best.parameter(key)[i]), float(low), float(high), unit=response.signal_unit,
-                se=float(errors[i, _NAMES.index(key)]), quantile=quantile,
+                name, float(best.parameters()[index, i]), float(low), float(high), unit=response.signal_unit,
+                se=float(errors[i, index]), quantile=quantile,
             )
         )  # fmt: skip
     p_flat, p_curve = _tests(problem, best, i)
     estimate = Estimate(
-        batch.family.name, tuple(parameters), batch.level, int(problem.weight[i].sum()), float(best.rss[i]),
+        batch.family.name, tuple(parameters), batch.level, int(problem.weight[:, i].sum()), float(best.rss[i]),
         int(batch.df[i]), response=response, covariance=_natural_covariance(batch, i, sign, slope),
         p_flat=p_flat, p_full=float(batch.full.p[i]), p_curve=p_curve, label=response.label,
     )  # fmt: skip
@@ -370,8 +348,7 @@ def _slope(best: float, ends: tuple[float, float], error: float, quantile: float
 def _natural_covariance(batch: _Batch, i: int, sign: float, slope: float) -> Array:
     """Covariance of (ln ec50, hill_slope, top, bottom) of one curve."""
     row = np.array([i])
-    one = Solution(*(getattr(batch.best, name)[row] for name in Solution.__dataclass_fields__))
-    covariance = _covariance(batch.problem.take(row), one, batch.df[row])[0]
+    covariance = _covariance(batch.problem.take(row), batch.best.take(row), batch.df[row])[0]
     order = [0, 1, 3, 2] if sign > 0 else [0, 1, 2, 3]
     scale = np.array([1.0, sign * slope, 1.0, 1.0])
     with np.errstate(invalid="ignore"):
@@ -382,19 +359,18 @@ def _tests(problem: Problem, best: Solution, i: int) -> tuple[float, float]:
     """P-values of the F-tests against a flat line and against the means of the doses."""
     from scipy import stats
 
-    used = problem.weight[i] > 0
-    u, y, count = problem.log_dose[i][used], problem.signal[i][used], problem.weight[i][used]
+    used = problem.weight[:, i] > 0
+    y, count = problem.signal[used, i], problem.weight[used, i]
     n, rss, pure = count.sum(), float(best.rss[i]), float(problem.base[i])
     p = 4 - int(np.isfinite(problem.start[i])) - int(np.isfinite(problem.end[i]))
-    cells = ~np.isposinf(u)
+    cells = ~problem.at_full_effect()[used, i]
     mean = (count[cells] * y[cells]).sum() / count[cells].sum()
     rss_flat = pure + float((count[cells] * (y[cells] - mean) ** 2).sum())
     freedom = p - 1 - int((~cells).any())
-    tiny = np.finfo(float).tiny
     p_flat = p_curve = math.nan
     if n > p and freedom > 0:
         equal = rss_flat <= np.finfo(float).eps * float((count * y**2).sum())
-        statistic = max(rss_flat - rss, 0.0) / freedom / max(rss / (n - p), tiny)
+        statistic = max(rss_flat - rss, 0.0) / freedom / max(rss / (n - p), _TINY)
         p_flat = 1.0 if equal else float(stats.f.sf(statistic, freedom, n - p))
     if n > y.size > p and pure > 0:
         statistic = max(rss - pure, 0.0) / (y.size - p) / (pure / (n - y.size))
@@ -407,7 +383,7 @@ def one_problem(estimate: Estimate) -> tuple[Problem, Solution, float, tuple[flo
     response = estimate.response
     assert response is not None
     problem = _problem([as_points(response)], curve(estimate.model), np.array([is_tied(estimate)]))
-    low, high = (float(limit[0]) for limit in _limits(problem, solve(problem), 0))
+    low, high = (float(limit[0, 0]) for limit in _limits(problem, solve(problem)))
     best = solve(problem.limited(0, (low, high)))
     error = float(_standard_errors(problem, best, np.array([estimate.df]))[0, 0])
     return problem, best, error, (low, high)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.estimate.fitting import one_problem
-from halfmax.estimate.least_squares import Solution
 from halfmax.estimate.profile import held_at
 from halfmax.estimate.result import Estimate
 
@@ -73,7 +72,6 @@ def _excess_of(estimate: Estimate) -> _Excess:
     around = t + error * np.linspace(-6, 6, 73)
     position = np.unique(np.clip(np.r_[around, np.linspace(low, high, 97), t], low, high))
     rows = np.zeros(position.size, dtype=np.intp)
-    warm = Solution(*(getattr(best, name)[rows] for name in Solution.__dataclass_fields__))
-    held = held_at(problem.take(rows), "t", position, warm)
+    held = held_at(problem.take(rows), rows, position, best.take(rows))
     root = np.sqrt(np.maximum(held.rss - best.rss[0], 0.0)) * np.sign(position - t)
     return _Excess(t, (low, high), position, root)

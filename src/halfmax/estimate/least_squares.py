@@ -4,7 +4,8 @@ Every curve here is ``y = start * (1 - s) + end * s`` with
 ``s = 1 / (1 + exp(-m * (ln x - t)))``: `start` is the plateau at dose zero,
 `end` the one at infinite dose, ``t = ln EC50`` and ``m = exp(steepness) > 0``.
 The two plateaus are linear and eliminated in closed form; a step moves only
-(t, steepness).  A parameter is held by marking it as not free.
+(t, steepness).  Arrays are laid out points × curves, so that a sum over the points
+of all curves is a sum of long rows.
 
 References
 ----------
@@ -19,36 +20,41 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STEEPNESS_LIMITS", "Problem", "Solution", "evaluate", "grid_starts", "jacobian", "minimise", "solve"]
+__all__ = ["STEEPNESS_LIMITS", "Problem", "Solution", "evaluate", "grid_start", "jacobian", "minimise", "solve"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+Rows = NDArray[np.intp]
 
 #: Natural logarithm of the smallest and largest steepness |Hill slope| that is considered.
 STEEPNESS_LIMITS = (float(np.log(0.1)), float(np.log(20.0)))
 _DECADES_BEYOND = 4.0 * float(np.log(10.0))
-_GRID_POSITIONS = 16
+_GRID_POSITIONS = np.linspace(-0.05, 1.15, 16)
 _GRID_STEEPNESS = np.log([0.4, 0.8, 1.5, 3.0, 7.0])
-_RIDGE = 1e-13
+#: A start is refined too if its sum of squares is less than this many times that of the optimum found so far.
+_RIVAL = 1.1
+#: Stands for ln 0 (negative) and ln infinity: far enough for s to be 0 or 1 exactly at every steepness.
+_FAR = 1e4
+_TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Many curves to be fitted, padded to the same length.
+    """Many curves to be fitted, padded to the same number of points.
 
     Parameters
     ----------
-    log_dose : array, shape (curves, points)
-        ln concentration; -inf at dose zero, +inf at full effect.
-    signal : array, shape (curves, points)
+    log_dose : array, shape (points, curves)
+        ln concentration; -inf at dose zero and +inf at full effect are kept as ∓`_FAR`.
+    signal : array, shape (points, curves)
         Mean of the wells of a point.
-    weight : array, shape (curves, points)
+    weight : array, shape (points, curves)
         Number of wells of a point; 0 where it is padding.
     base : array, shape (curves,)
         Sum of squares of the wells round their points' means, which no curve explains.
     start, end : array, shape (curves,)
         Plateau at zero and at infinite dose where it is held; NaN where it is fitted.
-    low, high : array, shape (curves, 2)
+    low, high : array, shape (2, curves)
         Limits of (t, steepness); equal where the parameter is held.
     """
 
@@ -64,34 +70,46 @@ class Problem:
     @classmethod
     def of(cls, log_dose: Array, signal: Array, weight: Array, base: Array, *, start: Array, end: Array) -> Problem:
         """Problem with the default limits: four decades beyond the doses, steepness 0.1 to 20."""
-        inside = np.isfinite(log_dose) & (weight > 0)
-        least = np.where(inside, log_dose, np.inf).min(axis=1)
-        most = np.where(inside, log_dose, -np.inf).max(axis=1)
-        low = np.stack([least - _DECADES_BEYOND, np.full(least.size, STEEPNESS_LIMITS[0])], axis=1)
-        high = np.stack([most + _DECADES_BEYOND, np.full(most.size, STEEPNESS_LIMITS[1])], axis=1)
-        return cls(log_dose, signal, weight, base, start, end, low, high)
+        kept = np.clip(log_dose, -_FAR, _FAR)
+        problem = cls(kept, signal, weight, base, start, end, np.empty(0), np.empty(0))
+        least, most = problem.doses()
+        ones = np.ones_like(least)
+        low = np.stack([least - _DECADES_BEYOND, STEEPNESS_LIMITS[0] * ones])
+        high = np.stack([most + _DECADES_BEYOND, STEEPNESS_LIMITS[1] * ones])
+        return replace(problem, low=low, high=high)
 
-    def take(self, rows: NDArray[np.intp]) -> Problem:
+    def doses(self) -> tuple[Array, Array]:
+        """ln of the lowest and the highest dose above zero, of each curve."""
+        inside = (np.abs(self.log_dose) < _FAR) & (self.weight > 0)
+        least = np.where(inside, self.log_dose, np.inf).min(axis=0)
+        return least, np.where(inside, self.log_dose, -np.inf).max(axis=0)
+
+    def at_full_effect(self) -> Flags:
+        """Points at infinite dose, shape (points, curves)."""
+        return np.asarray((self.log_dose >= _FAR) & (self.weight > 0))
+
+    def take(self, rows: Rows) -> Problem:
         """Some of the curves (a curve may be taken several times)."""
-        return Problem(*(getattr(self, name)[rows] for name in Problem.__dataclass_fields__))
+        return Problem(*(getattr(self, name)[..., rows] for name in Problem.__dataclass_fields__))
 
-    def holding(self, name: str, value: Array) -> Problem:
-        """Same problem with one parameter held: ``t``, ``steepness``, ``start`` or ``end``."""
-        if name in ("start", "end"):
-            return replace(self, **{name: value})
-        column = {"t": 0, "steepness": 1}[name]
+    def holding(self, index: Rows, value: Array) -> Problem:
+        """Same problem with one parameter of each curve held.
+
+        `index` says which, curve by curve: 0 t, 1 steepness, 2 start, 3 end.
+        """
         low, high = self.low.copy(), self.high.copy()
-        low[:, column] = high[:, column] = value
-        return replace(self, low=low, high=high)
-
-    def low_high(self, index: int) -> tuple[Array, Array]:
-        """Limits of parameter `index` (0: t, 1: steepness) of every curve."""
-        return self.low[:, index], self.high[:, index]
+        for parameter in (0, 1):
+            held = index == parameter
+            low[parameter, held] = high[parameter, held] = value[held]
+        return replace(
+            self, low=low, high=high, start=np.where(index == 2, value, self.start),
+            end=np.where(index == 3, value, self.end),
+        )  # fmt: skip
 
     def limited(self, index: int, limits: tuple[float, float]) -> Problem:
         """Same problem with other limits of parameter `index` (0: t, 1: steepness)."""
         low, high = self.low.copy(), self.high.copy()
-        low[:, index], high[:, index] = limits
+        low[index], high[index] = limits
         return replace(self, low=low, high=high)
 
 
@@ -106,10 +124,22 @@ class Solution:
     rss: Array
     converged: Flags
 
-    def parameter(self, name: str) -> Array:
-        """Values of ``t``, ``steepness``, ``start`` or ``end``."""
-        values: Array = getattr(self, name)
-        return values
+    def parameters(self) -> Array:
+        """t, steepness, start, end, shape (4, curves)."""
+        return np.stack([self.t, self.steepness, self.start, self.end])
+
+    def take(self, rows: Rows) -> Solution:
+        """Some of the curves."""
+        return Solution(*(getattr(self, name)[rows] for name in Solution.__dataclass_fields__))
+
+    def put(self, rows: Rows, part: Solution) -> Solution:
+        """This solution with `part` at `rows`."""
+        values = []
+        for name in Solution.__dataclass_fields__:
+            column = getattr(self, name).copy()
+            column[rows] = getattr(part, name)
+            values.append(column)
+        return Solution(*values)
 
     @staticmethod
     def better(one: Solution, other: Solution) -> Solution:
@@ -118,131 +148,219 @@ class Solution:
         return Solution(*(np.where(pick, getattr(other, n), getattr(one, n)) for n in Solution.__dataclass_fields__))
 
 
-def _sigmoid(problem: Problem, t: Array, steepness: Array) -> tuple[Array, Array]:
-    """Share s of the way from start to end, and ln x - t where it is finite (else 0)."""
-    finite = np.isfinite(problem.log_dose)
-    distance = np.where(finite, problem.log_dose, 0.0) - t[:, None]
-    exponent = np.clip(np.exp(steepness)[:, None] * distance, -700.0, 700.0)
-    share = np.where(finite, 1.0 / (1.0 + np.exp(-exponent)), problem.log_dose > 0)
-    return share, np.where(finite, distance, 0.0)
+@dataclass
+class _State:
+    """A place (t, steepness) of each curve, with all that follows from it."""
+
+    position: Array
+    share: Array
+    start: Array
+    end: Array
+    residual: Array
+    rss: Array
+    gram: tuple[Array, Array, Array]
+
+    @classmethod
+    def at(cls, problem: Problem, position: Array) -> _State:
+        """Shares, best plateaus and residuals at a place."""
+        with np.errstate(over="ignore"):
+            share = 1.0 / (1.0 + np.exp(np.exp(position[1]) * (position[0] - problem.log_dose)))
+        w, y = problem.weight, problem.signal
+        ws = w * share
+        b, bb = ws.sum(0), _dot(ws, share)
+        aa, ab = np.maximum(w.sum(0) - 2.0 * b + bb, 0.0), b - bb
+        yb = _dot(ws, y)
+        ya = _dot(w, y) - yb
+        start, end = _plateaus(problem, (aa, bb, ab), ya, yb)
+        residual = y - start - (end - start) * share
+        return cls(position, share, start, end, residual, problem.base + _dot(w * residual, residual), (aa, bb, ab))
+
+    def move(self, other: _State, where: Flags) -> None:
+        """Take over `other` for some curves."""
+        for name in ("position", "share", "start", "end", "residual", "rss"):
+            np.copyto(getattr(self, name), getattr(other, name), where=where)
+        for own, new in zip(self.gram, other.gram, strict=True):
+            np.copyto(own, new, where=where)
+
+    def take(self, kept: Flags) -> _State:
+        """Some of the curves."""
+        aa, bb, ab = self.gram
+        return _State(
+            self.position[:, kept], self.share[:, kept], self.start[kept], self.end[kept], self.residual[:, kept],
+            self.rss[kept], (aa[kept], bb[kept], ab[kept]),
+        )  # fmt: skip
+
+    def solution(self, converged: Flags) -> Solution:
+        """As a Solution."""
+        return Solution(self.position[0], self.position[1], self.start, self.end, self.rss, converged)
 
 
-def _plateaus(problem: Problem, share: Array) -> tuple[Array, Array, Array, Array]:
-    """Best plateaus for given shares: (start, end, columns A, B with held ones zeroed)."""
+def _dot(a: Array, b: Array) -> Array:
+    """Sum over points of a product, for each curve."""
+    return np.asarray(np.einsum("ij,ij->j", a, b))
+
+
+def _plateaus(problem: Problem, gram: tuple[Array, Array, Array], ya: Array, yb: Array) -> tuple[Array, Array]:
+    """Best start and end for given shares; those held stay."""
+    aa, bb, ab = gram
+    aa, bb = aa + (aa == 0) * 1.0, bb + (bb == 0) * 1.0
     free_start, free_end = np.isnan(problem.start), np.isnan(problem.end)
-    a, b = 1.0 - share, share
-    held = np.where(free_start, 0.0, problem.start)[:, None] * a + np.where(free_end, 0.0, problem.end)[:, None] * b
-    rest = problem.signal - held
-    column_a, column_b = a * free_start[:, None], b * free_end[:, None]
-    x, y = _normal_solve(problem.weight, column_a, column_b, rest)
-    return np.where(free_start, x, problem.start), np.where(free_end, y, problem.end), column_a, column_b
+    determinant = np.maximum(aa * bb - ab * ab, aa * bb * 1e-13 + _TINY)
+    start, end = (bb * ya - ab * yb) / determinant, (aa * yb - ab * ya) / determinant
+    if not (free_start.all() and free_end.all()):
+        start = np.where(free_start, np.where(free_end, start, (ya - problem.end * ab) / aa), problem.start)
+        end = np.where(free_end, np.where(free_start, end, (yb - problem.start * ab) / bb), problem.end)
+    return start, end
 
 
-def _normal_solve(weight: Array, a: Array, b: Array, y: Array) -> tuple[Array, Array]:
-    """Weighted least squares of y on the columns a and b; a zero column gets 0."""
-    aa, bb, ab = (weight * a * a).sum(1), (weight * b * b).sum(1), (weight * a * b).sum(1)
-    ya, yb = (weight * a * y).sum(1), (weight * b * y).sum(1)
-    aa, bb = aa * (1 + _RIDGE) + (aa == 0), bb * (1 + _RIDGE) + (bb == 0)
-    determinant = aa * bb - ab * ab
-    determinant = np.where(determinant <= 0, np.finfo(float).tiny, determinant)
-    return (bb * ya - ab * yb) / determinant, (aa * yb - ab * ya) / determinant
-
-
-def evaluate(problem: Problem, t: Array, steepness: Array) -> tuple[Array, Array, Array, Array]:
-    """Best plateaus, residuals and residual sum of squares at given (t, steepness)."""
-    share, _ = _sigmoid(problem, t, steepness)
-    start, end, _, _ = _plateaus(problem, share)
-    residual = problem.signal - start[:, None] * (1.0 - share) - end[:, None] * share
-    return start, end, residual, problem.base + (problem.weight * residual**2).sum(1)
+def evaluate(problem: Problem, t: Array, steepness: Array) -> Array:
+    """Residual sum of squares at (t, steepness) with the best plateaus."""
+    return _State.at(problem, np.stack([t, steepness])).rss
 
 
 def jacobian(problem: Problem, solution: Solution) -> Array:
-    """Derivative of each fitted value by (t, steepness, start, end), shape (curves, points, 4)."""
-    share, distance = _sigmoid(problem, solution.t, solution.steepness)
-    slope = np.exp(solution.steepness)[:, None] * share * (1.0 - share) * (solution.end - solution.start)[:, None]
-    return np.stack([-slope, slope * distance, 1.0 - share, share], axis=-1)
+    """Derivative of each fitted value by (t, steepness, start, end), shape (4, points, curves)."""
+    state = _State.at(problem, np.stack([solution.t, solution.steepness]))
+    share = state.share
+    slope = np.exp(solution.steepness) * share * (1.0 - share) * (solution.end - solution.start)
+    return np.stack([-slope, slope * (problem.log_dose - solution.t), 1.0 - share, share])
 
 
-def minimise(problem: Problem, t: Array, steepness: Array, *, iterations: int = 200) -> Solution:
-    """Local optimum of each curve from a start, by Levenberg–Marquardt on the projected problem."""
-    position = np.clip(np.stack([t, steepness], axis=1), problem.low, problem.high)
-    start, end, _, rss = evaluate(problem, position[:, 0], position[:, 1])
-    damping = np.full(t.size, 1e-3)
-    converged = (problem.low == problem.high).all(axis=1)
+def minimise(
+    problem: Problem, t: Array, steepness: Array, *, precision: float = 1e-9, iterations: int = 200
+) -> Solution:
+    """Local optimum of each curve from a start, by Levenberg–Marquardt on the projected problem.
+
+    A curve has converged when a step moves it by less than `precision`.
+    """
+    state = _State.at(problem, np.clip(np.stack([t, steepness]), problem.low, problem.high))
+    rows = np.arange(t.size)
+    result = state.solution(np.zeros(t.size, dtype=bool))
+    damping, moving = np.full(t.size, 1e-3), np.ones(t.size, dtype=bool)
     for _ in range(iterations):
-        rows = np.flatnonzero(~converged)
-        if rows.size == 0:
-            break
-        part = problem.take(rows)
-        step, predicted = _step(part, position[rows], start[rows], end[rows], damping[rows])
-        trial = np.clip(position[rows] + step, part.low, part.high)
-        moved = np.abs(trial - position[rows]).max(axis=1)
-        new_start, new_end, _, new_rss = evaluate(part, trial[:, 0], trial[:, 1])
-        good = new_rss <= rss[rows]
-        taken = rows[good]
-        position[taken], start[taken], end[taken] = trial[good], new_start[good], new_end[good]
-        still = (moved < 1e-11) | (good & (moved < 1e-7) & (predicted <= 1e-15 * rss[rows])) | (damping[rows] > 1e13)
-        rss[taken] = new_rss[good]
-        damping[rows] = np.where(good, np.maximum(damping[rows] / 5.0, 1e-12), damping[rows] * 6.0)
-        converged[rows] = still
-    return Solution(position[:, 0], position[:, 1], start, end, rss, converged)
+        position = state.position + _step(problem, state, damping)
+        np.clip(position, problem.low, problem.high, out=position)
+        moved = np.abs(position - state.position).max(axis=0)
+        trial = _State.at(problem, position)
+        good = trial.rss <= state.rss
+        gained = state.rss - trial.rss
+        settled = (moved < precision) | (good & (moved < 1e3 * precision) & (gained <= 1e-14 * state.rss))
+        state.move(trial, good)
+        damping = np.where(good, np.maximum(damping * 0.1, 1e-12), damping * 6.0)
+        moving &= ~(settled | (damping > 1e12))
+        left = int(moving.sum())
+        if left < 0.7 * moving.size or left == 0:
+            done = ~moving
+            result = result.put(rows[done], state.take(done).solution(np.ones(int(done.sum()), dtype=bool)))
+            if left == 0:
+                return result
+            state, damping, rows = state.take(moving), damping[moving], rows[moving]
+            problem, moving = problem.take(np.flatnonzero(moving)), np.ones(left, dtype=bool)
+    return result.put(rows, state.solution(~moving))
 
 
-def _step(problem: Problem, position: Array, start: Array, end: Array, damping: Array) -> tuple[Array, Array]:
-    """Damped Gauss–Newton step of (t, steepness), and the reduction of the sum of squares it promises."""
-    share, distance = _sigmoid(problem, position[:, 0], position[:, 1])
-    start, end, a, b = _plateaus(problem, share)
-    residual = problem.signal - start[:, None] * (1.0 - share) - end[:, None] * share
-    slope = np.exp(position[:, 1])[:, None] * share * (1.0 - share) * (end - start)[:, None]
+def _step(problem: Problem, state: _State, damping: Array) -> Array:
+    """Damped Gauss–Newton step of (t, steepness), the plateaus projected out."""
+    share, (aa, bb, ab) = state.share, state.gram
+    slope = np.exp(state.position[1]) * (state.end - state.start) * share * (1.0 - share)
+    weighted = problem.weight * slope
+    distance = problem.log_dose - state.position[0]
+    by_slope = weighted * distance
+    uu, uv, vv = _dot(weighted, slope), -_dot(by_slope, slope), _dot(by_slope, slope * distance)
+    ub, vb = -_dot(weighted, share), _dot(by_slope, share)
+    ua, va = -weighted.sum(0) - ub, by_slope.sum(0) - vb
+    gu, gv = -_dot(weighted, state.residual), _dot(by_slope, state.residual)
+    uu, uv, vv = _projected(problem, (aa, bb, ab), (uu, uv, vv), (ua, ub, va, vb))
     free = problem.low < problem.high
-    columns = [-slope * free[:, :1], slope * distance * free[:, 1:]]
-    projected = []
-    for column in columns:
-        x, y = _normal_solve(problem.weight, a, b, column)
-        projected.append(column - x[:, None] * a - y[:, None] * b)
-    u, v = projected
-    w = problem.weight
-    uu, vv, uv = (w * u * u).sum(1), (w * v * v).sum(1), (w * u * v).sum(1)
-    gu, gv = (w * columns[0] * residual).sum(1), (w * columns[1] * residual).sum(1)
-    gu, gv = _without_blocked(problem, position, gu, gv)
-    tiny = np.finfo(float).tiny
-    uu, vv = uu * (1 + damping) + tiny, vv * (1 + damping) + tiny
-    uu, vv = np.where(uu <= tiny, 1.0, uu), np.where(vv <= tiny, 1.0, vv)
-    uv = np.where((gu == 0) | (gv == 0), 0.0, uv)
-    determinant = np.maximum(uu * vv - uv * uv, tiny)
-    step = np.stack([(vv * gu - uv * gv) / determinant, (uu * gv - uv * gu) / determinant], axis=1)
-    step[:, 0] = np.where(gu == 0, 0.0, np.clip(step[:, 0], -3.0, 3.0))
-    step[:, 1] = np.where(gv == 0, 0.0, np.clip(step[:, 1], -1.5, 1.5))
-    return step, np.abs(step[:, 0] * gu) + np.abs(step[:, 1] * gv)
+    blocked = ((state.position >= problem.high) & (np.stack([gu, gv]) > 0)) | (
+        (state.position <= problem.low) & (np.stack([gu, gv]) < 0)
+    )
+    still = ~free | blocked
+    gu, gv = np.where(still[0], 0.0, gu), np.where(still[1], 0.0, gv)
+    uv = np.where(still.any(axis=0), 0.0, uv)
+    uu, vv = uu * (1 + damping) + _TINY, vv * (1 + damping) + _TINY
+    determinant = np.maximum(uu * vv - uv * uv, 1e-12 * uu * vv + _TINY)
+    with np.errstate(over="ignore"):
+        step = np.stack([(vv * gu - uv * gv) / determinant, (uu * gv - uv * gu) / determinant])
+    step[:, ~np.isfinite(step).all(axis=0)] = 0.0
+    return np.asarray(np.clip(step, [[-3.0], [-1.5]], [[3.0], [1.5]]))
 
 
-def _without_blocked(problem: Problem, position: Array, gu: Array, gv: Array) -> tuple[Array, Array]:
-    """Gradient without the components that push against a limit already reached."""
-    gradient = np.stack([gu, gv], axis=1)
-    blocked = ((position >= problem.high) & (gradient > 0)) | ((position <= problem.low) & (gradient < 0))
-    gradient[blocked] = 0.0
-    return gradient[:, 0], gradient[:, 1]
+def _projected(
+    problem: Problem, gram: tuple[Array, Array, Array], inner: tuple[Array, Array, Array],
+    cross: tuple[Array, Array, Array, Array],
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """Products of the two slopes after the free plateaus have been projected out."""
+    (aa, bb, ab), (uu, uv, vv), (ua, ub, va, vb) = gram, inner, cross
+    free_start, free_end = np.isnan(problem.start), np.isnan(problem.end)
+    aa, bb = aa + (aa == 0) * 1.0, bb + (bb == 0) * 1.0
+    both = free_start & free_end
+    determinant = np.where(both, np.maximum(aa * bb - ab * ab, aa * bb * 1e-13 + _TINY), aa * bb)
+    paa = np.where(free_start, bb, 0.0) / determinant
+    pbb = np.where(free_end, aa, 0.0) / determinant
+    pab = np.where(both, -ab, 0.0) / determinant
+    uu = uu - (paa * ua * ua + 2 * pab * ua * ub + pbb * ub * ub)
+    vv = vv - (paa * va * va + 2 * pab * va * vb + pbb * vb * vb)
+    uv = uv - (paa * ua * va + pab * (ua * vb + ub * va) + pbb * ub * vb)
+    return np.maximum(uu, 0.0), uv, np.maximum(vv, 0.0)
 
 
-def solve(problem: Problem, *, starts: int = 3) -> Solution:
-    """Global optimum of each curve: a fixed grid of starts, the best of them refined.  Deterministic."""
-    best: Solution | None = None
-    for t, steepness in grid_starts(problem, starts):
-        found = minimise(problem, t, steepness)
-        best = found if best is None else Solution.better(best, found)
-    assert best is not None
+def solve(problem: Problem, *, starts: int = 4) -> Solution:
+    """Global optimum of each curve: a fixed grid of starts, the best of them refined.  Deterministic.
+
+    Further starts, up to `starts`, are refined only for curves in which they begin
+    nearly as low as the optimum found so far: noise has many valleys, a clear curve one.
+    """
+    t, steepness, rss = _grid(problem)
+    order = np.argsort(rss, axis=0, kind="stable")[:starts]
+    curves = np.arange(problem.base.size)
+    best = minimise(problem, t[order[0], curves], steepness[order[0], curves])
+    for rank in order[1:]:
+        rows = np.flatnonzero(rss[rank, curves] < _RIVAL * best.rss)
+        if rows.size:
+            places = rank[rows], rows
+            again = minimise(problem.take(rows), t[places], steepness[places])
+            best = best.put(rows, Solution.better(best.take(rows), again))
     return best
 
 
-def grid_starts(problem: Problem, count: int) -> list[tuple[Array, Array]]:
-    """The `count` best places (t, steepness) of a fixed grid over the doses, for each curve."""
-    inside = np.isfinite(problem.log_dose) & (problem.weight > 0)
-    least = np.where(inside, problem.log_dose, np.inf).min(axis=1)
-    most = np.where(inside, problem.log_dose, -np.inf).max(axis=1)
-    places = [(share, slope) for share in np.linspace(-0.05, 1.15, _GRID_POSITIONS) for slope in _GRID_STEEPNESS]
-    t = np.stack([np.clip(least + share * (most - least), *problem.low_high(0)) for share, _ in places])
-    slopes = np.stack([np.clip(np.full(least.size, slope), *problem.low_high(1)) for _, slope in places])
-    rss = np.stack([evaluate(problem, one, slope)[3] for one, slope in zip(t, slopes, strict=True)])
-    order = np.argsort(rss, axis=0, kind="stable")[:count]
-    curves = np.arange(least.size)
-    return [(t[rank, curves], slopes[rank, curves]) for rank in order]
+def grid_start(problem: Problem, *, coarse: bool = False) -> tuple[Array, Array]:
+    """Best place (t, steepness) of a fixed grid, for each curve, within its limits."""
+    t, steepness, rss = _grid(problem, coarse=coarse)
+    rank, curves = rss.argmin(axis=0), np.arange(problem.base.size)
+    return t[rank, curves], steepness[rank, curves]
+
+
+def _grid(problem: Problem, *, coarse: bool = False) -> tuple[Array, Array, Array]:
+    """A fixed grid over the doses: t, steepness and residual sum of squares, shape (places, curves)."""
+    least, most = problem.doses()
+    positions, slopes = (_GRID_POSITIONS[::2], _GRID_STEEPNESS[1::2]) if coarse else (_GRID_POSITIONS, _GRID_STEEPNESS)
+    places = [(share, slope) for share in positions for slope in slopes]
+    t = np.stack([np.clip(least + share * (most - least), problem.low[0], problem.high[0]) for share, _ in places])
+    steepness = np.stack([np.clip(np.full(least.size, m), problem.low[1], problem.high[1]) for _, m in places])
+    return t, steepness, _grid_rss(problem, t, steepness)
+
+
+def _grid_rss(problem: Problem, ts: Array, ms: Array) -> Array:
+    """Residual sums of squares at every place of a grid, shape (places, curves).
+
+    Curves that share their doses share the shares: their sums of squares are those of
+    projections by common matrices, one product for the whole grid.
+    """
+    first = problem.log_dose[:, :1]
+    shared = (
+        np.isnan(problem.start).all() and np.isnan(problem.end).all()
+        and (problem.log_dose == first).all() and (problem.weight == problem.weight[:, :1]).all()
+        and (ts == ts[:, :1]).all() and (ms == ms[:, :1]).all()
+    )  # fmt: skip
+    if not shared:
+        return np.stack([evaluate(problem, t, m) for t, m in zip(ts, ms, strict=True)])
+    root = np.sqrt(problem.weight[:, 0])
+    with np.errstate(over="ignore"):
+        share = 1.0 / (1.0 + np.exp(np.exp(ms[:, :1]) * (ts[:, :1] - first.T)))
+    columns = np.stack([(1.0 - share) * root, share * root], axis=-1)
+    basis, _ = np.linalg.qr(columns)
+    y = problem.signal * root[:, None]
+    y = y - root[:, None] * (root @ y) / (root @ root)
+    projected = np.einsum("gnk,nb->gkb", basis, y, optimize=True)
+    return np.asarray(problem.base + (y**2).sum(0) - (projected**2).sum(axis=1))

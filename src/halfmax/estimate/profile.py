@@ -5,9 +5,10 @@ parameter at v is not significantly worse than the best fit of all::
 
     RSS(v) <= RSS_min * (1 + F(1, df; level) / df)
 
-The walk starts at the optimum, steps outwards until the profile crosses the
-threshold or a limit is reached, and refines the crossing.  Where the limit comes
-first the interval is open, and its end is infinite.
+The walk starts at the end that the delta method gives and closes in on the crossing,
+all parameters, both ends and all curves in one batch.  Where a limit comes first the
+interval is open, and its end is infinite.  A crossing is believed only if no other
+start does better there.
 
 References
 ----------
@@ -21,160 +22,212 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.estimate.least_squares import Problem, Solution, evaluate, grid_starts, minimise
+from halfmax.estimate.least_squares import Problem, Solution, evaluate, grid_start, minimise
 
 __all__ = ["Profile", "held_at", "profile"]
 
 Array = NDArray[np.float64]
-_GROWTH = 1.5
-_NUISANCE_STARTS = 9
+Rows = NDArray[np.intp]
 #: How closely the threshold is met, as a share of the root of the allowed excess.
-_PRECISION = 1e-7
+_PRECISION = 1e-6
+#: Precision of (t, steepness) in a fit that holds a parameter: its sum of squares is exact to the square of this.
+_HELD_PRECISION = 1e-5
+_NUISANCE_STARTS = 9
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Ends of the interval of each curve (infinite where open), and the best solution met on the way."""
+    """Ends of the intervals of (t, steepness, start, end), each shape (4, curves), infinite where open.
+
+    `best` is the best solution met on the way.
+    """
 
     low: Array
     high: Array
     best: Solution
 
 
-def profile(
-    problem: Problem, best: Solution, name: str, *, excess: Array, step: Array, limits: tuple[Array, Array]
-) -> Profile:
-    """Profile interval of one parameter of every curve.
+@dataclass
+class _Walks:
+    """Ends of intervals being looked for: one a row, of some parameter of some curve, in some direction."""
+
+    curve: Rows
+    parameter: Rows
+    sign: Array
+    optimum: Array
+    goal: Array
+    limit: Array
+    inner: Array
+    inner_height: Array
+    end: Array
+    warm: Solution
+
+    def take(self, rows: Rows) -> _Walks:
+        """Some of the walks."""
+        columns = {name: getattr(self, name)[rows] for name in _Walks.__dataclass_fields__ if name != "warm"}
+        return _Walks(**columns, warm=self.warm.take(rows))
+
+
+def profile(problem: Problem, best: Solution, *, excess: Array, reach: Array, limits: tuple[Array, Array]) -> Profile:
+    """Profile intervals of all four parameters of every curve.
 
     Parameters
     ----------
     problem : Problem
     best : Solution
         The optimum from which to walk.
-    name : {"t", "steepness", "start", "end"}
     excess : array, shape (curves,)
         By how much the residual sum of squares may exceed its minimum.
-    step : array, shape (curves,)
-        First step, about half a standard error.
-    limits : (array, array), each shape (curves,)
-        Where the walk ends and the interval is called open.
+    reach : array, shape (4, curves)
+        Where to look first: half widths of the intervals by the delta method.
+    limits : (array, array), each shape (4, curves)
+        Where a walk ends and the interval is called open; equal for what is held.
     """
-    ends, met = [], best
-    for sign, limit in ((-1.0, limits[0]), (1.0, limits[1])):
-        end, met = _walk(problem, best, met, name, sign, excess, step, limit)
-        ends.append(end)
-    return Profile(ends[0], ends[1], met)
-
-
-def _walk(
-    problem: Problem, best: Solution, met: Solution, name: str, sign: float, excess: Array, step: Array, limit: Array
-) -> tuple[Array, Solution]:
-    """One end of the interval of each curve."""
-    optimum = best.parameter(name)
-    inner, inner_height = optimum.copy(), np.zeros(optimum.size)
-    outer, outer_height = np.full(optimum.size, np.nan), np.full(optimum.size, np.nan)
-    goal = np.sqrt(excess)
-    warm, stride = best, np.maximum(step, 1e-9)
-    walking = (limit - optimum) * sign > 0
-    for _ in range(200):
-        rows = np.flatnonzero(walking)
+    optimum, held = best.parameters(), limits[0] == limits[1]
+    walks = _walks(best, excess, held, limits)
+    met = best
+    first = walks.optimum + walks.sign * reach[walks.parameter, walks.curve]
+    met = _search(problem, best, met, walks, first)
+    for _ in range(4):
+        rows, found = _elsewhere(problem, best, walks)
         if rows.size == 0:
             break
-        at = optimum[rows] if rows.size == 0 else inner[rows] + sign * stride[rows]
-        at = np.minimum(at, limit[rows]) if sign > 0 else np.maximum(at, limit[rows])
-        found = held_at(problem.take(rows), name, at, _pick(warm, rows))
-        height = np.sqrt(np.maximum(found.rss - best.rss[rows], 0.0))
-        met, warm = _put(met, rows, found), _replace(warm, rows, found)
-        crossed = height > goal[rows]
-        outer[rows[crossed]], outer_height[rows[crossed]] = at[crossed], height[crossed]
-        inside = rows[~crossed]
-        inner[inside], inner_height[inside] = at[~crossed], height[~crossed]
-        walking[rows[crossed]] = False
-        walking[inside] = (limit[inside] - inner[inside]) * sign > 1e-12
-        stride[inside] *= _GROWTH
-    bounded = np.isfinite(outer)
-    end = np.full(optimum.size, sign * np.inf)
-    if bounded.any():
-        rows = np.flatnonzero(bounded)
-        roots, met = _refine(problem, best, met, name, rows, inner, inner_height, outer, outer_height, goal)
-        end[rows] = roots
-    return end, met
+        again = walks.take(rows)
+        again.inner, again.warm, again.inner_height = again.end, found, _height(found, best, again)
+        again.end = np.full(rows.size, np.nan)
+        met = _search(problem, best, met, again, again.inner + 0.3 * (again.inner - again.optimum))
+        walks.end[rows], walks.warm = again.end, walks.warm.put(rows, again.warm)
+    low, high = optimum.copy(), optimum.copy()
+    below = walks.sign < 0
+    low[walks.parameter[below], walks.curve[below]] = walks.end[below]
+    high[walks.parameter[~below], walks.curve[~below]] = walks.end[~below]
+    return Profile(low, high, met)
 
 
-def _refine(
-    problem: Problem,
-    best: Solution,
-    met: Solution,
-    name: str,
-    rows: NDArray[np.intp],
-    inner: Array,
-    inner_height: Array,
-    outer: Array,
-    outer_height: Array,
-    goal: Array,
-) -> tuple[Array, Solution]:
-    """Crossing between inner and outer of each of `rows`, by the Illinois method."""
-    a, fa = inner[rows], inner_height[rows] - goal[rows]
-    b, fb = outer[rows], outer_height[rows] - goal[rows]
-    part, floor, aim = problem.take(rows), best.rss[rows], goal[rows]
-    warm = _pick(best, rows)
-    scale = np.maximum(np.abs(b - a), 1e-12)
+def _walks(best: Solution, excess: Array, held: NDArray[np.bool_], limits: tuple[Array, Array]) -> _Walks:
+    """Both ends of every parameter that is not held."""
+    parameter, curve = np.nonzero(~held)
+    parameter, curve = np.tile(parameter, 2), np.tile(curve, 2)
+    sign = np.repeat([-1.0, 1.0], parameter.size // 2)
+    optimum = best.parameters()[parameter, curve]
+    limit = np.where(sign < 0, limits[0][parameter, curve], limits[1][parameter, curve])
+    nothing = np.full(sign.size, np.nan)
+    return _Walks(
+        curve, parameter, sign, optimum, np.sqrt(excess)[curve], limit, optimum.copy(), np.zeros(sign.size), nothing,
+        best.take(curve),
+    )  # fmt: skip
+
+
+def _height(found: Solution, best: Solution, walks: _Walks) -> Array:
+    return np.asarray(np.sqrt(np.maximum(found.rss - best.rss[walks.curve], 0.0)))
+
+
+def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, first: Array) -> Solution:
+    """Find the ends of `walks` (changed in place), starting at `first`; returns the best solution met."""
+    count = walks.sign.size
+    at = _within(first, walks)
+    below = -(walks.goal - walks.inner_height)
+    outer, above = np.full(count, np.nan), np.full(count, np.nan)
+    over = (walks.limit - walks.inner) * walks.sign <= 0
+    walks.end[over] = walks.sign[over] * np.inf
+    rows = np.flatnonzero(~over)
     for _ in range(60):
-        if (np.abs(b - a) <= 1e-9 * np.maximum(1.0, np.abs(b)) + 1e-10 * scale).all():
+        if rows.size == 0:
             break
-        with np.errstate(divide="ignore", invalid="ignore"):
-            c = b - fb * (b - a) / (fb - fa)
-        c = np.where(np.isfinite(c) & ((c - a) * (c - b) < 0), c, 0.5 * (a + b))
-        found = held_at(part, name, c, warm)
-        met, warm = _put(met, rows, found), found
-        fc = np.sqrt(np.maximum(found.rss - floor, 0.0)) - aim
-        beyond = fc > 0
-        same_side = np.where(beyond, fb > 0, fa > 0)
-        halve_a = beyond & same_side
-        a, fa = np.where(beyond, a, c), np.where(beyond, np.where(halve_a, fa * 0.5, fa), fc)
-        b, fb = np.where(beyond, c, b), np.where(beyond, fc, fb * 0.5)
-        if (np.abs(fc) <= _PRECISION * np.maximum(aim, 1e-300)).all():
-            return c, met
-    return np.where(np.abs(fa) < np.abs(fb), a, b), met
+        part = walks.take(rows)
+        found = held_at(problem.take(part.curve), part.parameter, at[rows], part.warm)
+        met = _with_better(met, part.curve, found)
+        walks.warm = walks.warm.put(rows, found)
+        miss = _height(found, best, part) - part.goal
+        beyond = miss > 0
+        repeated = np.where(beyond, np.isfinite(outer[rows]), np.isfinite(outer[rows]) & (below[rows] < 0))
+        out, into = rows[beyond], rows[~beyond]
+        below[out] = np.where(repeated[beyond], below[out] * 0.5, below[out])
+        above[into] = np.where(repeated[~beyond], above[into] * 0.5, above[into])
+        outer[out], above[out] = at[out], miss[beyond]
+        walks.inner[into], below[into] = at[into], miss[~beyond]
+        close = np.abs(miss) <= _PRECISION * part.goal
+        narrow = np.abs(outer[rows] - walks.inner[rows]) <= 1e-12 * (1.0 + np.abs(outer[rows]))
+        walks.end[rows[close | narrow]] = at[rows[close | narrow]]
+        spent = ~beyond & ~close & (at[rows] == part.limit)
+        walks.end[rows[spent]] = part.sign[spent] * np.inf
+        rows = rows[~(close | narrow | spent)]
+        at[rows] = _next(walks.take(rows), below[rows], outer[rows], above[rows])
+    walks.end[rows] = at[rows]
+    return met
 
 
-def held_at(problem: Problem, name: str, value: Array, warm: Solution) -> Solution:
-    """Best fit with one parameter held at `value`, from the neighbour's solution and from a small grid."""
-    held = problem.holding(name, value)
-    found = minimise(held, warm.t, warm.steepness, iterations=60)
-    if name in ("t", "steepness"):
-        t, steepness = _nuisance_start(held, name, value)
-    else:
-        ((t, steepness),) = grid_starts(held, 1)
-    rows = np.flatnonzero(evaluate(held, t, steepness)[3] < found.rss)
+def _within(at: Array, walks: _Walks) -> Array:
+    """A place between the inner end and the limit; a quarter of the way where the guess means nothing."""
+    span = np.abs(walks.limit - walks.inner)
+    guess = np.where(np.isfinite(at), np.abs(at - walks.inner), 0.25 * span)
+    step = np.clip(guess, np.minimum(1e-6 * span, 1e-6), span)
+    return np.asarray(np.where(step >= span, walks.limit, walks.inner + walks.sign * step))
+
+
+def _next(walks: _Walks, below: Array, outer: Array, above: Array) -> Array:
+    """Where to look next: beyond the inner end while there is no outer one, between the two then."""
+    height = below + walks.goal
+    gone = walks.inner - walks.optimum
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = np.clip(np.nan_to_num(1.02 * walks.goal / height, nan=4.0, posinf=4.0), 1.15, 4.0)
+        between = walks.inner - below * (outer - walks.inner) / (above - below)
+    farther = _within(walks.optimum + gone * ratio, walks)
+    middle = 0.5 * (walks.inner + outer)
+    inside = (between - walks.inner) * (between - outer) < 0
+    return np.where(np.isfinite(outer), np.where(inside, between, middle), farther)
+
+
+def held_at(problem: Problem, parameter: Rows, value: Array, warm: Solution) -> Solution:
+    """Best fit of each curve with one of its parameters held at `value`, from a neighbour's solution."""
+    held = problem.holding(parameter, value)
+    return minimise(held, warm.t, warm.steepness, precision=_HELD_PRECISION, iterations=60)
+
+
+def _elsewhere(problem: Problem, best: Solution, walks: _Walks) -> tuple[Rows, Solution]:
+    """Closed ends at which another start fits clearly better, with its solution: they are no ends."""
+    closed = np.flatnonzero(np.isfinite(walks.end))
+    if closed.size == 0:
+        return closed, best.take(closed)
+    part = walks.take(closed)
+    held = problem.take(part.curve).holding(part.parameter, part.end)
+    t, steepness = _other_start(held, part.parameter)
+    far = (np.abs(t - part.warm.t) > 0.5) | (np.abs(steepness - part.warm.steepness) > 0.7)
+    rows = np.flatnonzero(far)
+    found = minimise(held.take(rows), t[rows], steepness[rows], precision=_HELD_PRECISION, iterations=60)
+    lower = _height(found, best, part.take(rows)) < 0.999 * part.goal[rows]
+    return closed[rows[lower]], found.take(np.flatnonzero(lower))
+
+
+def _other_start(held: Problem, parameter: Rows) -> tuple[Array, Array]:
+    """Best place of a small grid over what is free, for each curve."""
+    t, steepness = np.empty(parameter.size), np.empty(parameter.size)
+    for kind in (0, 1):
+        rows = np.flatnonzero(parameter == kind)
+        if rows.size == 0:
+            continue
+        part = held.take(rows)
+        least, most = part.doses()
+        low, high = (part.low[1], part.high[1]) if kind == 0 else (least, most)
+        places = np.linspace(low, high, _NUISANCE_STARTS + 2)[1:-1]
+        fixed = part.low[kind]
+        pairs = [(fixed, place) if kind == 0 else (place, fixed) for place in places]
+        pick = np.stack([evaluate(part, one, other) for one, other in pairs]).argmin(axis=0)
+        curves = np.arange(rows.size)
+        t[rows] = np.stack([one for one, _ in pairs])[pick, curves]
+        steepness[rows] = np.stack([other for _, other in pairs])[pick, curves]
+    rows = np.flatnonzero(parameter >= 2)
     if rows.size:
-        found = _put(found, rows, minimise(held.take(rows), t[rows], steepness[rows], iterations=60))
-    return found
+        t[rows], steepness[rows] = grid_start(held.take(rows), coarse=True)
+    return t, steepness
 
 
-def _nuisance_start(held: Problem, name: str, value: Array) -> tuple[Array, Array]:
-    """Best place on a line through the limits of the one nonlinear parameter that is free."""
-    other = 1 if name == "t" else 0
-    places = np.linspace(*held.low_high(other), _NUISANCE_STARTS + 2)[1:-1]
-    pairs = [(value, place) if name == "t" else (place, value) for place in places]
-    pick = np.stack([evaluate(held, t, s)[3] for t, s in pairs]).argmin(axis=0)
-    curves = np.arange(value.size)
-    return np.stack([t for t, _ in pairs])[pick, curves], np.stack([s for _, s in pairs])[pick, curves]
-
-
-def _pick(solution: Solution, rows: NDArray[np.intp]) -> Solution:
-    return Solution(*(getattr(solution, name)[rows] for name in Solution.__dataclass_fields__))
-
-
-def _replace(solution: Solution, rows: NDArray[np.intp], part: Solution) -> Solution:
-    values = []
-    for name in Solution.__dataclass_fields__:
-        column = getattr(solution, name).copy()
-        column[rows] = getattr(part, name)
-        values.append(column)
-    return Solution(*values)
-
-
-def _put(solution: Solution, rows: NDArray[np.intp], part: Solution) -> Solution:
-    """`solution` with the better of its own and `part`'s curves at `rows`."""
-    return _replace(solution, rows, Solution.better(_pick(solution, rows), part))
+def _with_better(met: Solution, curve: Rows, found: Solution) -> Solution:
+    """`met` with those of `found` that fit their curve better."""
+    better = np.flatnonzero(found.rss < met.rss[curve] * (1 - 1e-9))
+    if better.size == 0:
+        return met
+    order = better[np.lexsort((found.rss[better], curve[better]))]
+    _, first = np.unique(curve[order], return_index=True)
+    rows = order[first]
+    return met.put(curve[rows], found.take(rows))
