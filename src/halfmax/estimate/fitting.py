@@ -249,8 +249,8 @@ def _intervals(
     quantile = stats.f.ppf(level, 1, np.maximum(df, 1))
     for _ in range(3):
         excess = np.maximum(best.rss, _TINY) * quantile / np.maximum(df, 1)
-        reach = (_standard_errors(problem, best, df) * np.sqrt(quantile)[:, None]).T
-        found = profile(problem, best, excess=excess, reach=reach, limits=_limits(problem, best))
+        unit = _covariance(problem, replace(best, rss=np.ones_like(best.rss)), np.ones_like(df))
+        found = profile(problem, best, excess=excess, covariance=unit, limits=_limits(problem, best))
         if not (found.best.rss < best.rss * (1 - 1e-7) - 1e-300).any():
             break
         best = Solution.better(best, minimise(problem, found.best.t, found.best.steepness))

@@ -227,16 +227,19 @@ def jacobian(problem: Problem, solution: Solution) -> Array:
 
 
 def minimise(
-    problem: Problem, t: Array, steepness: Array, *, precision: float = 1e-9, iterations: int = 200
+    problem: Problem, t: Array, steepness: Array, *, precision: float = 1e-9, near: bool = False, iterations: int = 200
 ) -> Solution:
     """Local optimum of each curve from a start, by Levenberg–Marquardt on the projected problem.
 
-    A curve has converged when a step moves it by less than `precision`.
+    A curve has converged when a step moves it by less than `precision`, or lowers its
+    sum of squares by a share of about `precision` squared. `near` says that the start
+    is a neighbour's optimum, so that the first steps need hardly any damping.
     """
+    enough = max(1e-14, 10.0 * precision**2)
     state = _State.at(problem, np.clip(np.stack([t, steepness]), problem.low, problem.high))
     rows = np.arange(t.size)
     result = state.solution(np.zeros(t.size, dtype=bool))
-    damping, moving = np.full(t.size, 1e-3), np.ones(t.size, dtype=bool)
+    damping, moving = np.full(t.size, 1e-7 if near else 1e-3), np.ones(t.size, dtype=bool)
     for _ in range(iterations):
         position = state.position + _step(problem, state, damping)
         np.clip(position, problem.low, problem.high, out=position)
@@ -244,7 +247,7 @@ def minimise(
         trial = _State.at(problem, position)
         good = trial.rss <= state.rss
         gained = state.rss - trial.rss
-        settled = (moved < precision) | (good & (moved < 1e3 * precision) & (gained <= 1e-14 * state.rss))
+        settled = (moved < precision) | (good & (moved < 1e3 * precision) & (gained <= enough * state.rss))
         state.move(trial, good)
         damping = np.where(good, np.maximum(damping * 0.1, 1e-12), damping * 6.0)
         moving &= ~(settled | (damping > 1e12))

@@ -17,7 +17,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,9 @@ class _Walks:
         return _Walks(**columns, warm=self.warm.take(rows))
 
 
-def profile(problem: Problem, best: Solution, *, excess: Array, reach: Array, limits: tuple[Array, Array]) -> Profile:
+def profile(
+    problem: Problem, best: Solution, *, excess: Array, covariance: Array, limits: tuple[Array, Array]
+) -> Profile:
     """Profile intervals of all four parameters of every curve.
 
     Parameters
@@ -78,16 +80,19 @@ def profile(problem: Problem, best: Solution, *, excess: Array, reach: Array, li
         The optimum from which to walk.
     excess : array, shape (curves,)
         By how much the residual sum of squares may exceed its minimum.
-    reach : array, shape (4, curves)
-        Where to look first: half widths of the intervals by the delta method.
+    covariance : array, shape (curves, 4, 4)
+        Of (t, steepness, start, end) by the delta method, as a multiple of the residual
+        sum of squares' excess: where to look first, and how the others move along.
     limits : (array, array), each shape (4, curves)
         Where a walk ends and the interval is called open; equal for what is held.
     """
     optimum, held = best.parameters(), limits[0] == limits[1]
     walks = _walks(best, excess, held, limits)
-    met = best
-    first = walks.optimum + walks.sign * reach[walks.parameter, walks.curve]
-    met = _search(problem, best, met, walks, first)
+    k, c = walks.parameter, walks.curve
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first = walks.optimum + walks.sign * np.sqrt(covariance[c, k, k]) * walks.goal
+        drift = np.nan_to_num(covariance[c, :2, k] / covariance[c, k, k, None], posinf=0.0, neginf=0.0).T
+    met = _search(problem, best, best, walks, first, drift)
     for _ in range(4):
         rows, found = _elsewhere(problem, best, walks)
         if rows.size == 0:
@@ -95,7 +100,8 @@ def profile(problem: Problem, best: Solution, *, excess: Array, reach: Array, li
         again = walks.take(rows)
         again.inner, again.warm, again.inner_height = again.end, found, _height(found, best, again)
         again.end = np.full(rows.size, np.nan)
-        met = _search(problem, best, met, again, again.inner + 0.3 * (again.inner - again.optimum))
+        still = np.zeros((2, rows.size))
+        met = _search(problem, best, met, again, again.inner + 0.3 * (again.inner - again.optimum), still)
         walks.end[rows], walks.warm = again.end, walks.warm.put(rows, again.warm)
     low, high = optimum.copy(), optimum.copy()
     below = walks.sign < 0
@@ -122,37 +128,45 @@ def _height(found: Solution, best: Solution, walks: _Walks) -> Array:
     return np.asarray(np.sqrt(np.maximum(found.rss - best.rss[walks.curve], 0.0)))
 
 
-def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, first: Array) -> Solution:
-    """Find the ends of `walks` (changed in place), starting at `first`; returns the best solution met."""
-    count = walks.sign.size
-    at = _within(first, walks)
-    below = -(walks.goal - walks.inner_height)
-    outer, above = np.full(count, np.nan), np.full(count, np.nan)
+def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, first: Array, drift: Array) -> Solution:
+    """Find the ends of `walks` (changed in place), starting at `first`; returns the best solution met.
+
+    `drift`, shape (2, walks), is how (t, steepness) move with the parameter that is held.
+
+    The root of the excess is nearly linear in a parameter, so the secant through the
+    last two places finds the crossing in a few steps; it is kept within the bracket.
+    """
+    at, outer = _within(first, walks), np.full(walks.sign.size, np.nan)
+    before, missed = walks.inner.copy(), walks.inner_height - walks.goal
     over = (walks.limit - walks.inner) * walks.sign <= 0
     walks.end[over] = walks.sign[over] * np.inf
     rows = np.flatnonzero(~over)
     for _ in range(60):
         if rows.size == 0:
             break
-        part = walks.take(rows)
-        found = held_at(problem.take(part.curve), part.parameter, at[rows], part.warm)
+        part, here = walks.take(rows), at[rows]
+        change = np.clip(drift[:, rows] * (here - before[rows]), -1.0, 1.0)
+        start = replace(part.warm, t=part.warm.t + change[0], steepness=part.warm.steepness + change[1])
+        found = held_at(problem.take(part.curve), part.parameter, here, start)
         met = _with_better(met, part.curve, found)
         walks.warm = walks.warm.put(rows, found)
         miss = _height(found, best, part) - part.goal
         beyond = miss > 0
-        repeated = np.where(beyond, np.isfinite(outer[rows]), np.isfinite(outer[rows]) & (below[rows] < 0))
-        out, into = rows[beyond], rows[~beyond]
-        below[out] = np.where(repeated[beyond], below[out] * 0.5, below[out])
-        above[into] = np.where(repeated[~beyond], above[into] * 0.5, above[into])
-        outer[out], above[out] = at[out], miss[beyond]
-        walks.inner[into], below[into] = at[into], miss[~beyond]
+        outer[rows[beyond]], walks.inner[rows[~beyond]] = here[beyond], here[~beyond]
+        walks.inner_height[rows[~beyond]] = (miss + part.goal)[~beyond]
         close = np.abs(miss) <= _PRECISION * part.goal
-        narrow = np.abs(outer[rows] - walks.inner[rows]) <= 1e-12 * (1.0 + np.abs(outer[rows]))
-        walks.end[rows[close | narrow]] = at[rows[close | narrow]]
-        spent = ~beyond & ~close & (at[rows] == part.limit)
+        close |= np.abs(outer[rows] - walks.inner[rows]) <= 1e-12 * (1.0 + np.abs(here))
+        walks.end[rows[close]] = here[close]
+        spent = ~beyond & ~close & (here == part.limit)
         walks.end[rows[spent]] = part.sign[spent] * np.inf
-        rows = rows[~(close | narrow | spent)]
-        at[rows] = _next(walks.take(rows), below[rows], outer[rows], above[rows])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            secant = here - miss * (here - before[rows]) / (miss - missed[rows])
+            moved = np.stack([found.t - part.warm.t, found.steepness - part.warm.steepness])
+            drift[:, rows] = np.nan_to_num(moved / (here - before[rows]), posinf=0.0, neginf=0.0)
+        before[rows], missed[rows] = here, miss
+        left = ~(close | spent)
+        rows = rows[left]
+        at[rows] = _next(walks.take(rows), secant[left], outer[rows])
     walks.end[rows] = at[rows]
     return met
 
@@ -165,23 +179,25 @@ def _within(at: Array, walks: _Walks) -> Array:
     return np.asarray(np.where(step >= span, walks.limit, walks.inner + walks.sign * step))
 
 
-def _next(walks: _Walks, below: Array, outer: Array, above: Array) -> Array:
-    """Where to look next: beyond the inner end while there is no outer one, between the two then."""
-    height = below + walks.goal
-    gone = walks.inner - walks.optimum
+def _next(walks: _Walks, secant: Array, outer: Array) -> Array:
+    """Where to look next: near the secant's place, within the bracket, or beyond the inner end while there is none."""
+    bracketed = np.isfinite(outer)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        ratio = np.clip(np.nan_to_num(1.02 * walks.goal / height, nan=4.0, posinf=4.0), 1.15, 4.0)
-        between = walks.inner - below * (outer - walks.inner) / (above - below)
-    farther = _within(walks.optimum + gone * ratio, walks)
-    middle = 0.5 * (walks.inner + outer)
-    inside = (between - walks.inner) * (between - outer) < 0
-    return np.where(np.isfinite(outer), np.where(inside, between, middle), farther)
+        share = (secant - walks.inner) / (outer - walks.inner)
+        growth = np.nan_to_num(
+            (secant - walks.optimum) / (walks.inner - walks.optimum), nan=4.0, posinf=4.0, neginf=4.0
+        )
+        growth = np.minimum(growth, 4.0)
+    between = walks.inner + np.where((share > 0) & (share < 1), share, 0.5) * (outer - walks.inner)
+    growth = np.clip(np.where(growth > 1, growth * 1.01, 4.0), 1.05, 4.0)
+    farther = _within(walks.optimum + (walks.inner - walks.optimum) * growth, walks)
+    return np.where(bracketed, between, farther)
 
 
 def held_at(problem: Problem, parameter: Rows, value: Array, warm: Solution) -> Solution:
     """Best fit of each curve with one of its parameters held at `value`, from a neighbour's solution."""
     held = problem.holding(parameter, value)
-    return minimise(held, warm.t, warm.steepness, precision=_HELD_PRECISION, iterations=60)
+    return minimise(held, warm.t, warm.steepness, precision=_HELD_PRECISION, near=True, iterations=60)
 
 
 def _elsewhere(problem: Problem, best: Solution, walks: _Walks) -> tuple[Rows, Solution]:
