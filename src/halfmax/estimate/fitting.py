@@ -181,9 +181,11 @@ def _fit_batch(responses: Sequence[Response], family: Curve, level: float) -> li
         for name, (low, high) in ends.items():
             low[doubtful] = np.minimum(low[doubtful], wider[name][0])
             high[doubtful] = np.maximum(high[doubtful], wider[name][1])
-    errors = _standard_errors(problem, best, df)
+    covariance = _covariance(problem, best, df)
     quantiles = stats.t.ppf(0.5 + level / 2, np.maximum(df, 1))
-    batch = _Batch(family, level, problem, best, df, ends, errors, quantiles, full)
+    batch = _Batch(
+        family, level, problem, best, df, ends, covariance, _roots(covariance), quantiles, full, *_tests(problem, best)
+    )
     return [_estimate(response, points[i], batch, i) for i, response in enumerate(responses)]
 
 
@@ -214,9 +216,12 @@ class _Batch:
     best: Solution
     df: Array
     ends: dict[str, tuple[Array, Array]]
+    covariance: Array
     errors: Array
     quantiles: Array
     full: _FullEffect
+    p_flat: Array
+    p_curve: Array
 
 
 def _full_effect(points: Sequence[Points], family: Curve) -> _FullEffect:
@@ -274,8 +279,12 @@ def _limits(problem: Problem, best: Solution) -> tuple[Array, Array]:
 
 def _standard_errors(problem: Problem, best: Solution, df: Array) -> Array:
     """Gauss–Newton standard errors of (t, steepness, start, end), shape (curves, 4)."""
-    variances = np.einsum("kii->ki", _covariance(problem, best, df))
-    return np.asarray(np.sqrt(np.maximum(variances, 0.0)), dtype=float)
+    return _roots(_covariance(problem, best, df))
+
+
+def _roots(covariance: Array) -> Array:
+    """Square roots of the diagonal, shape (curves, 4)."""
+    return np.asarray(np.sqrt(np.maximum(np.einsum("kii->ki", covariance), 0.0)), dtype=float)
 
 
 def _covariance(problem: Problem, best: Solution, df: Array) -> Array:
@@ -326,11 +335,11 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
                 se=float(errors[i, index]), quantile=quantile,
             )
         )  # fmt: skip
-    p_flat, p_curve = _tests(problem, best, i)
     estimate = Estimate(
         batch.family.name, tuple(parameters), batch.level, int(problem.weight[:, i].sum()), float(best.rss[i]),
-        int(batch.df[i]), response=response, covariance=_natural_covariance(batch, i, sign, slope),
-        p_flat=p_flat, p_full=float(batch.full.p[i]), p_curve=p_curve, label=response.label,
+        int(batch.df[i]), response=response, covariance=_natural_covariance(batch.covariance[i], sign * slope),
+        p_flat=float(batch.p_flat[i]), p_full=float(batch.full.p[i]), p_curve=float(batch.p_curve[i]),
+        label=response.label,
     )  # fmt: skip
     return with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
 
@@ -345,37 +354,35 @@ def _slope(best: float, ends: tuple[float, float], error: float, quantile: float
     return Parameter.bounded("hill_slope", best, low, high, se=error, quantile=quantile)
 
 
-def _natural_covariance(batch: _Batch, i: int, sign: float, slope: float) -> Array:
-    """Covariance of (ln ec50, hill_slope, top, bottom) of one curve."""
-    row = np.array([i])
-    covariance = _covariance(batch.problem.take(row), batch.best.take(row), batch.df[row])[0]
-    order = [0, 1, 3, 2] if sign > 0 else [0, 1, 2, 3]
-    scale = np.array([1.0, sign * slope, 1.0, 1.0])
+def _natural_covariance(covariance: Array, slope: float) -> Array:
+    """Covariance of (ln ec50, hill_slope, top, bottom) from that of (t, steepness, start, end)."""
+    order = [0, 1, 3, 2] if slope > 0 else [0, 1, 2, 3]
+    scale = np.array([1.0, slope, 1.0, 1.0])
     with np.errstate(invalid="ignore"):
         return np.asarray(covariance[np.ix_(order, order)] * scale[:, None] * scale[None, :], dtype=float)
 
 
-def _tests(problem: Problem, best: Solution, i: int) -> tuple[float, float]:
-    """P-values of the F-tests against a flat line and against the means of the doses."""
+def _tests(problem: Problem, best: Solution) -> tuple[Array, Array]:
+    """P-values of the F-tests against a flat line and against the means of the doses, NaN where there is no test."""
     from scipy import stats
 
-    used = problem.weight[:, i] > 0
-    y, count = problem.signal[used, i], problem.weight[used, i]
-    n, rss, pure = count.sum(), float(best.rss[i]), float(problem.base[i])
-    p = 4 - int(np.isfinite(problem.start[i])) - int(np.isfinite(problem.end[i]))
-    cells = ~problem.at_full_effect()[used, i]
-    mean = (count[cells] * y[cells]).sum() / count[cells].sum()
-    rss_flat = pure + float((count[cells] * (y[cells] - mean) ** 2).sum())
-    freedom = p - 1 - int((~cells).any())
-    p_flat = p_curve = math.nan
-    if n > p and freedom > 0:
-        equal = rss_flat <= np.finfo(float).eps * float((count * y**2).sum())
-        statistic = max(rss_flat - rss, 0.0) / freedom / max(rss / (n - p), _TINY)
-        p_flat = 1.0 if equal else float(stats.f.sf(statistic, freedom, n - p))
-    if n > y.size > p and pure > 0:
-        statistic = max(rss - pure, 0.0) / (y.size - p) / (pure / (n - y.size))
-        p_curve = float(stats.f.sf(statistic, y.size - p, n - y.size))
-    return p_flat, p_curve
+    used, full = problem.weight > 0, problem.at_full_effect()
+    n, levels, pure = problem.weight.sum(0), used.sum(0), problem.base
+    p = 4 - np.isfinite(problem.start).astype(int) - np.isfinite(problem.end).astype(int)
+    cells = np.where(full, 0.0, problem.weight)
+    mean = (cells * problem.signal).sum(0) / cells.sum(0)
+    rss_flat = pure + (cells * (problem.signal - mean) ** 2).sum(0)
+    freedom = p - 1 - full.any(axis=0)
+    equal = rss_flat <= np.finfo(float).eps * (problem.weight * problem.signal**2).sum(0)
+    noise = np.maximum(best.rss / np.maximum(n - p, 1), _TINY)
+    with np.errstate(over="ignore"):
+        flat = np.maximum(rss_flat - best.rss, 0.0) / np.maximum(freedom, 1) / noise
+    p_flat = np.where(equal, 1.0, stats.f.sf(flat, np.maximum(freedom, 1), np.maximum(n - p, 1)))
+    replicated = (n > levels) & (levels > p) & (pure > 0)
+    error = np.where(replicated, pure, 1.0) / np.maximum(n - levels, 1)
+    misfit = np.maximum(best.rss - pure, 0.0) / np.maximum(levels - p, 1) / error
+    p_curve = stats.f.sf(misfit, np.maximum(levels - p, 1), np.maximum(n - levels, 1))
+    return np.where((n > p) & (freedom > 0), p_flat, np.nan), np.where(replicated, p_curve, np.nan)
 
 
 def one_problem(estimate: Estimate) -> tuple[Problem, Solution, float, tuple[float, float]]:
