@@ -9,7 +9,7 @@ from __future__ import annotations
 import json as json_module
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from halfmax import __version__
-from halfmax.errors import HalfmaxError
+from halfmax.errors import FileError, FitError, HalfmaxError
 
 if TYPE_CHECKING:
-    from halfmax.estimate import Estimate
     from halfmax.study import Outcome
     from halfmax.study.road import Progress
     from halfmax.table import AssayTable
@@ -87,7 +86,8 @@ def run(
         _print_json(records(outcome.report))
     else:
         _report_run(outcome, open_report)
-    _refuse(strict, [fit.label for fit in outcome.refused])
+    refused = list(dict.fromkeys(fit.label for fit in outcome.refused))
+    _refuse(strict, len(outcome.refused), ", ".join(refused))
 
 
 @app.command()
@@ -133,7 +133,7 @@ def read(
 
 @app.command()
 def fit(
-    file: Annotated[Path, typer.Argument(help="CSV with one observation a row.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet with one observation a row; several, or a glob.")],
     concentration: Annotated[str, typer.Option("--concentration", "-x", help="Column of the concentrations.")],
     response: Annotated[str, typer.Option("--response", "-y", help="Column of the responses.")],
     unit: Annotated[str | None, typer.Option("--unit", help='Unit of the concentrations, such as "µM".')] = None,
@@ -141,38 +141,62 @@ def fit(
     model: Annotated[str, typer.Option("--model", help="hill4, or hill3 (lower plateau at zero).")] = "hill4",
     level: Annotated[float, typer.Option("--level", help="Level of the intervals.")] = 0.95,
     json: Json = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the records (.csv or .xlsx).")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the records (.csv, .xlsx or .parquet).")
+    ] = None,
     strict: Strict = False,
+    workers: Annotated[int, typer.Option("--workers", help="Processes that fit side by side.")] = 1,
+    cluster: Annotated[str | None, typer.Option("--cluster", help="Dask scheduler, such as tcp://host:8786.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Take up an interrupted run with the same output.")] = False,
 ) -> None:
-    """Fit a log-logistic curve to each group of a long table."""
-    from halfmax.estimate import fit_all
+    """Fit a log-logistic curve to each group of long tables."""
+    from halfmax.readers.long import Columns
+    from halfmax.study.many import Work, expand, fit_tables, fit_to_file
+
+    names = tuple(column.strip() for column in (by or "").split(",") if column.strip())
+    columns = Columns(concentration, response, names, unit)
+    work = Work(expand(files), columns, model, level, workers, cluster)
+    with _counting("curves fitted") as progress:
+        if output is not None and not json and output.suffix.lower() != ".xlsx":
+            count, n_open = fit_to_file(work, output, progress, resume=resume)
+            _say(f"{count} curves, {n_open} of them open or refused: {output}")
+            _refuse(strict, n_open, f"see {output}")
+            return
+        if work.large:
+            raise FileError(f"{work.files[0].name}: too large for the screen. Write to a file: -o fits.csv")
+        records = fit_tables(work, progress)
+    _print_fits(records, names, json=json, output=output, title=work.files[0].name)
+    opened = [record for record in records if record["ec50_operator"] != "="]
+    _refuse(strict, len(opened), ", ".join(_title(record, names) or work.files[0].name for record in opened[:5]))
+
+
+def _title(record: dict[str, object], names: Sequence[str]) -> str:
+    return ", ".join(str(record[name]) for name in names)
+
+
+def _print_fits(
+    records: list[dict[str, object]], names: Sequence[str], *, json: bool, output: Path | None, title: str
+) -> None:
+    """Records as JSON, as a workbook, or as lines for a person."""
     from halfmax.output import write_table
-    from halfmax.readers.long import read_curves
+    from halfmax.units import format_interval
 
-    columns = [column.strip() for column in (by or "").split(",") if column.strip()]
-    curves = read_curves(file, concentration=concentration, response=response, by=columns, unit=unit)
-    batch = 256
-    estimates: list[Estimate] = []
-    with _progress("fitting curves", math.ceil(len(curves) / batch)) as step:
-        for start in range(0, len(curves), batch):
-            estimates += fit_all([curve for _, curve in curves[start : start + batch]], model, level=level)
-            step()
-    records = [
-        dict(labels) | estimate.record() | {"ec50_unit": "M" if unit else f"unit of {concentration}"}
-        for (labels, _), estimate in zip(curves, estimates, strict=True)
-    ]
-    if len(estimates) == 1 and estimates[0].status.startswith("refused"):
-        from halfmax.errors import FitError
-
-        raise FitError(f"{file.name}: {estimates[0].status.removeprefix('refused: ')}")
+    status = str(records[0]["status"])
+    if len(records) == 1 and status.startswith("refused"):
+        raise FitError(f"{title}: {status.removeprefix('refused: ')}")
     if output is not None:
         write_table(output, records)
     if json:
         _print_json(records)
     elif output is None:
-        for (labels, _), estimate in zip(curves, estimates, strict=True):
-            _print_estimate(", ".join(labels.values()) or file.name, estimate)
-    _refuse(strict, [estimate.label for estimate in estimates if estimate["ec50"].operator != "="])
+        for record in records:
+            value, low, high = (record[f"ec50{end}"] for end in ("", "_low", "_high"))
+            ends = (math.nan if value is None else value, low or 0.0, math.inf if high is None else high)
+            unit = "M" if record["ec50_unit"] == "M" else ""
+            shown = format_interval(*ends, str(record["ec50_operator"]), unit=unit)  # type: ignore[arg-type]
+            typer.echo(f"{_title(record, names) or title}  EC50 {shown}  n = {record['n']}  {record['status']}")
+            if record["notes"]:
+                typer.echo(f"    {record['notes']}")
 
 
 @app.command()
@@ -271,12 +295,6 @@ def _summary_of(table: AssayTable) -> dict[str, Any]:
     }
 
 
-def _print_estimate(title: str, estimate: Estimate) -> None:
-    typer.echo(f"{title}  EC50 {estimate['ec50'].text()}  n = {estimate.n}  {estimate.status}")
-    for note in estimate.notes:
-        typer.echo(f"    {note}")
-
-
 def _print_json(content: object) -> None:
     typer.echo(json_module.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))
 
@@ -286,21 +304,23 @@ def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _refuse(strict: bool, labels: Sequence[str]) -> None:
-    if strict and labels:
-        _say(f"--strict: {len(labels)} estimates are open or refused: {', '.join(dict.fromkeys(labels))}")
+def _refuse(strict: bool, count: int, which: str) -> None:
+    if strict and count:
+        _say(f"--strict: {count} estimates are open or refused: {which}")
         raise typer.Exit(4)
 
 
 @contextmanager
-def _progress(what: str, steps: int) -> Iterator[Any]:
-    """A bar on stderr, where that is a terminal."""
+def _counting(what: str) -> Iterator[Callable[[int], None]]:
+    """A running count on stderr, where that is a terminal."""
     from rich.console import Console
     from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Bar(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty() or steps < 2) as bar:
-        task = bar.add_task(what, total=steps)
-        yield lambda: bar.advance(task)
+    columns = (SpinnerColumn(), TextColumn("{task.completed} {task.description}"), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done: bar.update(task, completed=done)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from halfmax.estimate.absolute import absolute_ec50
 from halfmax.estimate.combining import combine, compare
 from halfmax.estimate.fitting import fit, fit_all
+from halfmax.estimate.many import fit_many
 from halfmax.estimate.points import zero_of
 from halfmax.estimate.result import Estimate, Operator, Parameter
 from halfmax.estimate.status import Direction
@@ -17,5 +18,6 @@ __all__ = [
     "compare",
     "fit",
     "fit_all",
+    "fit_many",
     "zero_of",
 ]

@@ -129,7 +129,7 @@ def _trouble(response: Response, family: Curve) -> str:
 
 def _refused(response: Response, model: str, level: float, trouble: str) -> Estimate:
     nothing = tuple(
-        Parameter(name, math.nan, math.nan, math.nan, "?", unit)
+        Parameter(name, math.nan, math.nan, math.nan, "?", unit, log=name == "ec50")
         for name, unit in (
             ("ec50", response.concentration_unit),
             ("hill_slope", ""),
@@ -252,14 +252,20 @@ def _intervals(
     from scipy import stats
 
     quantile = stats.f.ppf(level, 1, np.maximum(df, 1))
+    low, high, rows = np.empty((4, df.size)), np.empty((4, df.size)), np.arange(df.size)
     for _ in range(3):
-        excess = np.maximum(best.rss, _TINY) * quantile / np.maximum(df, 1)
-        unit = _covariance(problem, replace(best, rss=np.ones_like(best.rss)), np.ones_like(df))
-        found = profile(problem, best, excess=excess, covariance=unit, limits=_limits(problem, best))
-        if not (found.best.rss < best.rss * (1 - 1e-7) - 1e-300).any():
+        part, here = problem.take(rows), best.take(rows)
+        excess = np.maximum(here.rss, _TINY) * quantile[rows] / np.maximum(df[rows], 1)
+        unit = _covariance(part, replace(here, rss=np.ones_like(here.rss)), np.ones(rows.size))
+        found = profile(part, here, excess=excess, covariance=unit, limits=_limits(part, here))
+        low[:, rows], high[:, rows] = found.low, found.high
+        improved = found.best.rss < here.rss * (1 - 1e-7) - 1e-300
+        if not improved.any():
             break
-        best = Solution.better(best, minimise(problem, found.best.t, found.best.steepness))
-    return best, {name: (found.low[i], found.high[i]) for i, name in enumerate(_NAMES)}
+        rows, better = rows[improved], found.best.take(np.flatnonzero(improved))
+        better = Solution.better(better, minimise(problem.take(rows), better.t, better.steepness))
+        best = best.put(rows, better)
+    return best, {name: (low[i], high[i]) for i, name in enumerate(_NAMES)}
 
 
 def _limits(problem: Problem, best: Solution) -> tuple[Array, Array]:

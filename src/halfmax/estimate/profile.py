@@ -134,47 +134,51 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
     `drift`, shape (2, walks), is how (t, steepness) move with the parameter that is held.
 
     The root of the excess is nearly linear in a parameter, so the secant through the
-    last two places finds the crossing in a few steps; it is kept within the bracket.
+    last two places finds the crossing in a few steps; it is kept within the bracket,
+    which every third step halves, because a profile can jump.
     """
     at, outer = _within(first, walks), np.full(walks.sign.size, np.nan)
     before, missed = walks.inner.copy(), walks.inner_height - walks.goal
     over = (walks.limit - walks.inner) * walks.sign <= 0
     walks.end[over] = walks.sign[over] * np.inf
     rows = np.flatnonzero(~over)
-    for _ in range(60):
+    for turn in range(60):
         if rows.size == 0:
             break
         part, here = walks.take(rows), at[rows]
-        change = np.clip(drift[:, rows] * (here - before[rows]), -1.0, 1.0)
+        ahead = here - part.inner
+        change = np.clip(drift[:, rows] * ahead, -1.0, 1.0)
         start = replace(part.warm, t=part.warm.t + change[0], steepness=part.warm.steepness + change[1])
         found = held_at(problem.take(part.curve), part.parameter, here, start)
         met = _with_better(met, part.curve, found)
-        walks.warm = walks.warm.put(rows, found)
         miss = _height(found, best, part) - part.goal
         beyond = miss > 0
         outer[rows[beyond]], walks.inner[rows[~beyond]] = here[beyond], here[~beyond]
         walks.inner_height[rows[~beyond]] = (miss + part.goal)[~beyond]
         close = np.abs(miss) <= _PRECISION * part.goal
-        close |= np.abs(outer[rows] - walks.inner[rows]) <= 1e-12 * (1.0 + np.abs(here))
+        close |= np.abs(outer[rows] - walks.inner[rows]) <= _PRECISION * np.abs(here - part.optimum)
         walks.end[rows[close]] = here[close]
         spent = ~beyond & ~close & (here == part.limit)
         walks.end[rows[spent]] = part.sign[spent] * np.inf
         with np.errstate(divide="ignore", invalid="ignore"):
             secant = here - miss * (here - before[rows]) / (miss - missed[rows])
-            moved = np.stack([found.t - part.warm.t, found.steepness - part.warm.steepness])
-            drift[:, rows] = np.nan_to_num(moved / (here - before[rows]), posinf=0.0, neginf=0.0)
+            moved = np.stack([found.t - part.warm.t, found.steepness - part.warm.steepness]) / ahead
+        drift[:, rows] = np.nan_to_num(moved, posinf=0.0, neginf=0.0)
+        kept = np.flatnonzero(~beyond | close)
+        walks.warm = walks.warm.put(rows[kept], found.take(kept))
         before[rows], missed[rows] = here, miss
         left = ~(close | spent)
         rows = rows[left]
-        at[rows] = _next(walks.take(rows), secant[left], outer[rows])
+        guess = secant[left] if turn % 3 < 2 else np.full(rows.size, np.nan)
+        at[rows] = _next(walks.take(rows), guess, outer[rows])
     walks.end[rows] = at[rows]
     return met
 
 
 def _within(at: Array, walks: _Walks) -> Array:
-    """A place between the inner end and the limit; a quarter of the way where the guess means nothing."""
+    """A place between the inner end and the limit; a small step where the guess means nothing."""
     span = np.abs(walks.limit - walks.inner)
-    guess = np.where(np.isfinite(at), np.abs(at - walks.inner), 0.25 * span)
+    guess = np.where(np.isfinite(at), np.abs(at - walks.inner), 0.02 * span)
     step = np.clip(guess, np.minimum(1e-6 * span, 1e-6), span)
     return np.asarray(np.where(step >= span, walks.limit, walks.inner + walks.sign * step))
 

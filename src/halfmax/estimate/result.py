@@ -218,7 +218,7 @@ class Estimate:
             fields[f"{name}_low"] = _finite(parameter.low) if parameter.low != 0 or not parameter.log else None
             fields[f"{name}_high"] = _finite(parameter.high)
             fields[f"{name}_operator"] = parameter.operator
-            if parameter.log and math.isfinite(parameter.delta_low):
+            if parameter.log:
                 fields[f"{name}_delta_low"] = _finite(parameter.delta_low)
                 fields[f"{name}_delta_high"] = _finite(parameter.delta_high)
             if parameter.log and parameter.unit:
