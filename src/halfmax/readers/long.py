@@ -17,7 +17,7 @@ from halfmax.units import concentration_factor
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Columns", "read_curves", "stream_curves"]
+__all__ = ["Columns", "read_curves", "stream_curves", "text_size"]
 
 Array = NDArray[np.float64]
 _BLOCK = 200_000
@@ -136,6 +136,13 @@ def _numbers(files: Sequence[Path], columns: Columns) -> Iterator[tuple[Array, A
             )
 
 
+def text_size(file: Path) -> int:
+    """Bytes of a table as text; those of a Parquet file are estimated from its rows."""
+    if not _is_parquet(file):
+        return file.stat().st_size
+    return 30 * int(_parquet_file(file).metadata.num_rows)
+
+
 def _is_parquet(file: Path) -> bool:
     try:
         with open(file, "rb") as stream:
@@ -148,6 +155,15 @@ def _is_parquet(file: Path) -> bool:
 
 def _parquet(file: Path, columns: Columns) -> Iterator[pd.DataFrame]:
     """Blocks of the named columns of a Parquet file."""
+    table = _parquet_file(file)
+    for column in columns.names:
+        if column not in table.schema_arrow.names:
+            raise FileError(f'{file.name}: there is no column "{column}". {nearest(column, table.schema_arrow.names)}')
+    for batch in table.iter_batches(batch_size=_BLOCK, columns=columns.names):
+        yield batch.to_pandas()
+
+
+def _parquet_file(file: Path) -> Any:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -156,15 +172,8 @@ def _parquet(file: Path, columns: Columns) -> Iterator[pd.DataFrame]:
             f'{file.name}: Parquet needs pyarrow, which is not installed. pip install "halfmax[parquet]"'
         ) from error
     try:
-        table = pq.ParquetFile(file)
-        for column in columns.names:
-            if column not in table.schema_arrow.names:
-                raise FileError(
-                    f'{file.name}: there is no column "{column}". {nearest(column, table.schema_arrow.names)}'
-                )
-        for batch in table.iter_batches(batch_size=_BLOCK, columns=columns.names):
-            yield batch.to_pandas()
-    except pa.ArrowException as error:
+        return pq.ParquetFile(file)
+    except (pa.ArrowException, OSError) as error:
         raise FileError(f"{file.name}: not a Parquet file that can be read: {error}.") from error
 
 

@@ -19,11 +19,11 @@ from halfmax import __version__
 from halfmax.errors import FileError, RangeError
 from halfmax.estimate.many import BATCH, fit_many
 from halfmax.output import csv_text, write_file
-from halfmax.readers.long import Columns, read_curves, stream_curves
+from halfmax.readers.long import Columns, read_curves, stream_curves, text_size
 
 __all__ = ["LARGE", "Work", "expand", "fit_tables", "fit_to_file"]
 
-#: Bytes of input from which on rows of a curve must stand together and the output goes to a file.
+#: Bytes of input, as text, from which on rows of a curve must stand together and the output goes to a file.
 LARGE = 64_000_000
 #: Told of each batch: how many curves are done.
 Progress = Callable[[int], None]
@@ -44,7 +44,7 @@ class Work:
     @property
     def large(self) -> bool:
         """Whether the input is too large to be held in memory."""
-        return bool(self.columns.by) and sum(file.stat().st_size for file in self.files) > LARGE
+        return bool(self.columns.by) and sum(map(text_size, self.files)) > LARGE
 
     def batches(self, skip: int = 0) -> Iterator[list[Record]]:
         """Records, a batch at a time."""
