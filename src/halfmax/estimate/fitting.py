@@ -33,6 +33,10 @@ Array = NDArray[np.float64]
 UNTESTED_PLATEAU = 0.15
 #: An interval that leaves the tested doses by more than this factor is called open.
 BEYOND_DOSES = 10.0
+#: Residual sum of squares, as a share of that of the signals, below which it is rounding.
+_ROUNDING = 1e-24
+#: Sizes of signals whose squares are numbers.
+_SQUARABLE = (1e-140, 1e140)
 _TINY = float(np.finfo(float).tiny)
 _NAMES = ("t", "steepness", "start", "end")
 
@@ -115,6 +119,9 @@ def _trouble(response: Response, family: Curve) -> str:
     points = int((response.used & np.isin(response.role, ("sample", "vehicle"))).sum())
     if points == 0:
         return "no well holds a finite signal."
+    largest = float(np.abs(response.signal[response.used]).max())
+    if largest and not _SQUARABLE[0] < largest < _SQUARABLE[1]:
+        return f"signals of the size of {largest:.0e} cannot be squared in double precision. Give them in another unit."
     if doses.size < needed:
         shown = ", ".join(f"{dose:g}" for dose in doses) or "none"
         unit = f" {response.concentration_unit}" if doses.size else ""
@@ -255,10 +262,12 @@ def _intervals(
     low, high, rows = np.empty((4, df.size)), np.empty((4, df.size)), np.arange(df.size)
     for _ in range(3):
         part, here = problem.take(rows), best.take(rows)
-        excess = np.maximum(here.rss, _TINY) * quantile[rows] / np.maximum(df[rows], 1)
+        rounding = _ROUNDING * (part.weight * part.signal**2).sum(0) + _TINY
+        excess = np.maximum(here.rss, rounding) * quantile[rows] / np.maximum(df[rows], 1)
         unit = _covariance(part, replace(here, rss=np.ones_like(here.rss)), np.ones(rows.size))
         found = profile(part, here, excess=excess, covariance=unit, limits=_limits(part, here))
-        low[:, rows], high[:, rows] = found.low, found.high
+        low[:, rows] = np.minimum(found.low, here.parameters())
+        high[:, rows] = np.maximum(found.high, here.parameters())
         improved = found.best.rss < here.rss * (1 - 1e-7) - 1e-300
         if not improved.any():
             break
