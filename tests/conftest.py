@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def data() -> Path:
     """Folder of the real files, which are no part of the repository."""
     if "HALFMAX_DATA" not in os.environ:

@@ -138,7 +138,9 @@ def fit(
     response: Annotated[str, typer.Option("--response", "-y", help="Column of the responses.")],
     unit: Annotated[str | None, typer.Option("--unit", help='Unit of the concentrations, such as "µM".')] = None,
     by: Annotated[str | None, typer.Option("--by", help="Columns that tell curves apart, with commas.")] = None,
-    model: Annotated[str, typer.Option("--model", help="hill4, or hill3 (lower plateau at zero).")] = "hill4",
+    model: Annotated[
+        str, typer.Option("--model", help="hill4, hill3 (lower plateau at zero) or gr3 (growth-rate values).")
+    ] = "hill4",
     level: Annotated[float, typer.Option("--level", help="Level of the intervals.")] = 0.95,
     json: Json = False,
     output: Annotated[

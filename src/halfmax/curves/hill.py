@@ -32,6 +32,8 @@ class Curve:
     lower_plateau : float or None
         Value to which the lower plateau is fixed, or None where it is fitted.
     reference : str
+    start : float or None
+        Value to which the plateau at dose zero is fixed, or None where it is fitted.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Curve:
     parameters: tuple[str, ...]
     lower_plateau: float | None
     reference: str
+    start: float | None = None
 
 
 _EQUATION = "bottom + (top - bottom) / (1 + (ec50 / concentration) ** hill_slope)"
@@ -48,6 +51,14 @@ _REFERENCE = "Gadagkar & Call (2015), J Pharmacol Toxicol Methods 71:68; Ritz et
 MODELS: dict[str, Curve] = {
     "hill4": Curve("hill4", _EQUATION, ("ec50", "hill_slope", "top", "bottom"), None, _REFERENCE),
     "hill3": Curve("hill3", _EQUATION + " with bottom = 0", ("ec50", "hill_slope", "top"), 0.0, _REFERENCE),
+    "gr3": Curve(
+        "gr3",
+        "gr_inf + (1 - gr_inf) / (1 + (concentration / ec50) ** -hill_slope)",
+        ("ec50", "hill_slope", "gr_inf"),
+        None,
+        "Hafner et al. (2016), Nat Methods 13:521, doi 10.1038/nmeth.3853",
+        start=1.0,
+    ),
 }
 
 

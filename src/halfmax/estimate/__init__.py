@@ -3,6 +3,7 @@
 from halfmax.estimate.absolute import absolute_ec50
 from halfmax.estimate.combining import combine, compare
 from halfmax.estimate.fitting import fit, fit_all
+from halfmax.estimate.growth import growth_metrics
 from halfmax.estimate.many import fit_many
 from halfmax.estimate.points import zero_of
 from halfmax.estimate.result import Estimate, Operator, Parameter
@@ -19,5 +20,6 @@ __all__ = [
     "fit",
     "fit_all",
     "fit_many",
+    "growth_metrics",
     "zero_of",
 ]

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from halfmax.curves.hill import MODELS, curve
 from halfmax.estimate.fitting import BEYOND_DOSES
 from halfmax.estimate.least_squares import STEEPNESS_LIMITS
 from halfmax.estimate.points import as_points, is_tied, zero_of
@@ -59,7 +60,8 @@ def absolute_ec50(estimate: Estimate) -> Parameter:
         return nothing
     zero = zero_of(response)
     doses = response.doses()
-    if math.isnan(zero) or estimate.model != "hill4":
+    family = MODELS.get(estimate.model)
+    if math.isnan(zero) or family is None or family.lower_plateau is not None:
         return nothing
     low, high = math.log(doses[0] / BEYOND_DOSES), math.log(doses[-1] * BEYOND_DOSES)
     best = _optimum(estimate, zero)
@@ -111,19 +113,20 @@ def _excess(estimate: Estimate, response: Response, zero: float, at: Array) -> A
     all q at once.
     """
     u, mean, weight, base = as_points(response).columns(tied=is_tied(estimate))
-    y = mean - zero
+    held = curve(estimate.model).start
+    y, amplitude = mean - zero, None if held is None else held - zero
     starts = np.array([(logit, slope) for logit in (-1.5, 0.2, 1.5, 4.0) for slope in (-0.5, 0.3, 1.2)])
-    first = np.stack([_rss(_shape(u, at, np.tile(start, (at.size, 1)))[0], y, weight) for start in starts])
+    first = np.stack([_rss(_shape(u, at, np.tile(start, (at.size, 1)))[0], y, weight, amplitude) for start in starts])
     likely = np.argsort(first, axis=0, kind="stable")[:2]
-    found = [_descend(u, y, weight, at, starts[rank]) for rank in likely]
+    found = [_descend(u, y, weight, at, starts[rank], amplitude) for rank in likely]
     return np.maximum(base + np.minimum(*found) - estimate.rss, 0.0)
 
 
-def _descend(u: Array, y: Array, weight: Array, q: Array, position: Array) -> Array:
+def _descend(u: Array, y: Array, weight: Array, q: Array, position: Array, amplitude: float | None) -> Array:
     """Smallest residual sum of squares of each q from one start, by Levenberg–Marquardt."""
     position = position.copy()
     damping = np.full(q.size, 1e-3)
-    rss = _rss(_shape(u, q, position)[0], y, weight)
+    rss = _rss(_shape(u, q, position)[0], y, weight, amplitude)
     moving = np.ones(q.size, dtype=bool)
     for _ in range(100):
         rows = np.flatnonzero(moving)
@@ -131,11 +134,11 @@ def _descend(u: Array, y: Array, weight: Array, q: Array, position: Array) -> Ar
             break
         here = position[rows]
         trial = np.clip(
-            here + _step(u, y, weight, q[rows], here, damping[rows]),
+            here + _step(u, y, weight, q[rows], here, damping[rows], amplitude),
             [-8.0, STEEPNESS_LIMITS[0]],
             [12.0, STEEPNESS_LIMITS[1]],
         )
-        new = _rss(_shape(u, q[rows], trial)[0], y, weight)
+        new = _rss(_shape(u, q[rows], trial)[0], y, weight, amplitude)
         good = new <= rss[rows]
         gain = np.where(good, rss[rows] - new, np.inf)
         moving[rows] = (np.abs(trial - here).max(axis=1) > 1e-8) & (gain > 1e-10 * rss[rows]) & (damping[rows] < 1e9)
@@ -156,21 +159,25 @@ def _shape(u: Array, q: Array, position: Array) -> tuple[Array, tuple[Array, Arr
     return 1.0 - s / twice, (by_logit, by_slope)
 
 
-def _amplitude(phi: Array, y: Array, weight: Array) -> Array:
+def _amplitude(phi: Array, y: Array, weight: Array, held: float | None) -> Array:
+    if held is not None:
+        return np.full(phi.shape[0], held)
     return np.asarray((weight * phi * y).sum(1) / np.maximum((weight * phi * phi).sum(1), 1e-300), dtype=float)
 
 
-def _rss(phi: Array, y: Array, weight: Array) -> Array:
-    return np.asarray((weight * (y - _amplitude(phi, y, weight)[:, None] * phi) ** 2).sum(1), dtype=float)
+def _rss(phi: Array, y: Array, weight: Array, held: float | None) -> Array:
+    return np.asarray((weight * (y - _amplitude(phi, y, weight, held)[:, None] * phi) ** 2).sum(1), dtype=float)
 
 
-def _step(u: Array, y: Array, weight: Array, q: Array, position: Array, damping: Array) -> Array:
-    """Damped Gauss–Newton step of (l, ln m), start projected out."""
+def _step(u: Array, y: Array, weight: Array, q: Array, position: Array, damping: Array, held: float | None) -> Array:
+    """Damped Gauss–Newton step of (l, ln m), start projected out unless it is held."""
     phi, slopes = _shape(u, q, position)
-    amplitude = _amplitude(phi, y, weight)[:, None]
+    amplitude = _amplitude(phi, y, weight, held)[:, None]
     residual = weight * (y - amplitude * phi)
-    norm = np.maximum((weight * phi * phi).sum(1), 1e-300)[:, None]
-    a, b = (amplitude * (d - (weight * d * phi).sum(1)[:, None] / norm * phi) for d in slopes)
+    a, b = (amplitude * d for d in slopes)
+    if held is None:
+        norm = np.maximum((weight * phi * phi).sum(1), 1e-300)[:, None]
+        a, b = (d - (weight * d * phi).sum(1)[:, None] / norm * phi for d in (a, b))
     aa, bb, ab = (weight * a * a).sum(1), (weight * b * b).sum(1), (weight * a * b).sum(1)
     ga, gb = (a * residual).sum(1), (b * residual).sum(1)
     aa, bb = aa * (1 + damping) + 1e-300, bb * (1 + damping) + 1e-300

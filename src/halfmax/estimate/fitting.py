@@ -48,8 +48,8 @@ def fit(response: Response, model: str = "hill4", *, level: float = 0.95, direct
     ----------
     response : Response
         Raw signals with their control wells.
-    model : {"hill4", "hill3"}
-        ``hill3`` has its lower plateau at zero.
+    model : {"hill4", "hill3", "gr3"}
+        ``hill3`` has its lower plateau at zero; ``gr3``, for growth-rate values, is 1 at dose zero.
     level : float
         Level of the intervals, 0 < level < 1.
     direction : {"either", "falling", "rising"}
@@ -115,7 +115,7 @@ def fit_all(
 def _trouble(response: Response, family: Curve) -> str:
     """Why no curve can be fitted at all, or nothing."""
     doses = response.doses()
-    needed = 3 if family.lower_plateau is None else 2
+    needed = len(family.parameters) - 1
     points = int((response.used & np.isin(response.role, ("sample", "vehicle"))).sum())
     if points == 0:
         return "no well holds a finite signal."
@@ -159,7 +159,8 @@ def _problem(points: Sequence[Points], family: Curve, tied: NDArray[np.bool_]) -
         log_dose[: u.size, index], signal[: u.size, index], weight[: u.size, index] = u, y, count
     free = np.full(len(rows), np.nan)
     base = np.array([row[3] for row in rows])
-    problem = Problem.of(log_dose, signal, weight, base, start=free, end=free)
+    start = free if family.start is None else np.full(len(rows), family.start)
+    problem = Problem.of(log_dose, signal, weight, base, start=start, end=free)
     return problem if family.lower_plateau is None else _with_floor(problem, family.lower_plateau)
 
 
