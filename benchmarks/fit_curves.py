@@ -53,6 +53,7 @@ def peer(dose: np.ndarray, signals: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Print the table."""
     dose, signals = curves()
+    fit_all([Response.of(dose, signals[0])])  # everything is imported before the clock starts
     start = time.perf_counter()
     theirs = peer(dose, signals)
     peer_time = time.perf_counter() - start

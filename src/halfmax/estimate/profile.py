@@ -135,7 +135,7 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
 
     The root of the excess is nearly linear in a parameter, so the secant through the
     last two places finds the crossing in a few steps; it is kept within the bracket,
-    which every third step halves, because a profile can jump.
+    which after a few steps every third one halves, because a profile can jump.
     """
     at, outer = _within(first, walks), np.full(walks.sign.size, np.nan)
     before, missed = walks.inner.copy(), walks.inner_height - walks.goal
@@ -169,7 +169,7 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
         before[rows], missed[rows] = here, miss
         left = ~(close | spent)
         rows = rows[left]
-        guess = secant[left] if turn % 3 < 2 else np.full(rows.size, np.nan)
+        guess = secant[left] if turn < 6 or turn % 3 else np.full(rows.size, np.nan)
         at[rows] = _next(walks.take(rows), guess, outer[rows])
     walks.end[rows] = at[rows]
     return met
