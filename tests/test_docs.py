@@ -106,7 +106,7 @@ def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
 def test_toml_on_a_page_is_valid(path):
     for block in blocks(path):
         if block.kind == "toml":
-            tomllib.loads(block.body)
+            assert tomllib.loads(block.body)
 
 
 def test_every_example_of_a_layout_is_read(tmp_path):

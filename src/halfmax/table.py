@@ -149,7 +149,9 @@ class AssayTable:
         >>> len(table.where(well="A2"))
         1
         """
-        keep = self.frame["signal"].notna() | True
+        import pandas as pd
+
+        keep = pd.Series(True, index=self.frame.index)
         for column, value in equal.items():
             if column not in COLUMNS:
                 raise TableError(f'a table has no column "{column}". {nearest(column, COLUMNS)}')

@@ -26,10 +26,8 @@ __all__ = [
     "format_concentration",
     "format_duration",
     "format_interval",
-    "mass_concentration_factor",
     "p_value",
     "split",
-    "volume",
 ]
 
 _NUMBER = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
@@ -47,15 +45,14 @@ def _registry() -> UnitRegistry:
 
 def _normalise(unit: str) -> str:
     """Unit text as pint reads it: micro signs folded, ``M`` as molar, ``u`` as micro."""
-    text = unit.strip().replace("\u00b5", "u").replace("\u03bc", "u").replace("μ", "u")
-    text = text.replace("µ", "u")
+    text = unit.strip().replace("\u00b5", "u").replace("\u03bc", "u")
     if re.fullmatch(r"[munpfa]?M", text):
         return text.replace("M", "molar")
-    if re.fullmatch(r"(d|day|days)", text):
+    if re.fullmatch(r"d|days?", text):
         return "day"
-    if re.fullmatch(r"(hr|hrs|h|hour|hours)", text):
+    if re.fullmatch(r"h|hrs?|hours?", text):
         return "hour"
-    return text.replace("ul", "uL") if text == "ul" else text
+    return "uL" if text == "ul" else text
 
 
 @lru_cache(maxsize=256)
@@ -155,11 +152,6 @@ def concentration_factor(unit: str) -> float:
     return float(f"{_factor(unit, 'molar'):.15g}")
 
 
-def mass_concentration_factor(unit: str) -> float:
-    """Factor that takes a mass concentration in `unit` to g/L."""
-    return float(f"{_factor(unit, 'gram / liter'):.15g}")
-
-
 def duration(text: str | float, *, unit: str | None = None) -> float:
     """Duration in s, never negative.
 
@@ -171,20 +163,6 @@ def duration(text: str | float, *, unit: str | None = None) -> float:
     value = convert(text, "second", unit=unit, what="time")
     if value < 0:
         raise RangeError(f'time must be ≥ 0, found "{text}".')
-    return float(f"{value:.15g}")
-
-
-def volume(text: str | float, *, unit: str | None = None) -> float:
-    """Volume in L, positive.
-
-    Examples
-    --------
-    >>> volume("100 µL")
-    0.0001
-    """
-    value = convert(text, "liter", unit=unit, what="volume")
-    if value <= 0:
-        raise RangeError(f'volume must be > 0, found "{text}".')
     return float(f"{value:.15g}")
 
 

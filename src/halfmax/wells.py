@@ -12,7 +12,6 @@ from halfmax.errors import RangeError
 
 __all__ = [
     "PLATE_SHAPES",
-    "column_of",
     "edge_distance",
     "parse_well",
     "plate_shape",
@@ -101,11 +100,6 @@ def parse_well(name: str, shape: tuple[int, int] | None = None) -> str:
             f"{shape[0]} × {shape[1]} = {shape[0] * shape[1]} wells."
         )
     return well_name(row, column)
-
-
-def column_of(name: str) -> int:
-    """Column of a well, counted from 1."""
-    return row_column(name)[1] + 1
 
 
 def well_names(shape: tuple[int, int]) -> list[str]:

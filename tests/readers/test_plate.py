@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import math
 import subprocess
@@ -444,13 +443,23 @@ def test_a_plate_written_with_decimal_commas_is_read_back(tmp_path, columns, see
                 assert found["flag"] == ""
 
 
+def table_or_named_error(path):
+    """Read a file: either a table with readings comes back, or a FileError that names the file."""
+    try:
+        assert len(read(path)) > 0
+    except FileError as error:
+        said = str(error)
+    else:
+        return
+    assert path.name in said
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=400))
 def test_no_content_fails_but_with_a_file_error(tmp_path, content):
     path = tmp_path / "any.bin"
     path.write_bytes(content)
-    with contextlib.suppress(FileError):
-        read(path)
+    table_or_named_error(path)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -463,10 +472,7 @@ def test_a_damaged_file_fails_only_with_a_file_error(case, tmp_path):
         damaged = tmp_path / path.name
         for changed in (lines[:place] + lines[place + 1 :], lines[: place + 1] + lines[place:], lines[place:]):
             damaged.write_bytes(b"\n".join(changed))
-            try:
-                read(damaged)
-            except FileError:
-                continue
+            table_or_named_error(damaged)
 
 
 def test_flags_of_all_words_are_known():

@@ -37,7 +37,8 @@ def test_there_is_a_forest_plot_a_figure_a_curve_and_a_figure_a_plate(report, dr
 
 def test_every_specification_is_valid_vega_lite(drawn):
     for figure in drawn:
-        figure.chart.to_dict(validate=True)
+        specification = figure.chart.to_dict(validate=True)
+        assert "vega-lite" in specification["$schema"]
 
 
 def test_every_simulated_figure_says_so_on_itself_in_its_caption_and_in_its_text(drawn, svgs):
@@ -174,4 +175,5 @@ def test_another_ending_is_refused(drawn, tmp_path):
 
 
 def test_the_specification_is_json(drawn):
-    json.dumps(drawn[0].chart.to_dict(), allow_nan=False)
+    text = json.dumps(drawn[0].chart.to_dict(), allow_nan=False)
+    assert json.loads(text)["$schema"]

@@ -74,6 +74,14 @@ def _spellings(entries: Iterable[Ligand | Target | CellLine]) -> list[str]:
     return [name for entry in entries for name in (entry.name, *entry.synonyms)]
 
 
+def _named(what: str, name: str, entries: Sequence[_Named]) -> _Named:
+    """The entry with this name, or RangeError with the nearest one."""
+    found = _find(name, entries)
+    if found is None:
+        raise _unknown(what, name, _spellings(entries))
+    return found
+
+
 def _find(name: str, entries: Iterable[_Named]) -> _Named | None:
     """The entry with this name or synonym, in any spelling, or None."""
     wanted = fold(name)
@@ -93,10 +101,7 @@ def ligand(name: str) -> Ligand:
     >>> ligand("cm-572").warhead
     'isothiocyanate'
     """
-    found = _find(name, library().ligands)
-    if found is None:
-        raise _unknown("ligand", name, _spellings(library().ligands))
-    return found
+    return _named("ligand", name, library().ligands)
 
 
 def ligands() -> tuple[Ligand, ...]:
@@ -123,10 +128,7 @@ def target(name: str) -> Target:
     >>> target("σ2") is target("TMEM97")
     True
     """
-    found = _find(name, library().targets)
-    if found is None:
-        raise _unknown("target", name, _spellings(library().targets))
-    return found
+    return _named("target", name, library().targets)
 
 
 def targets() -> tuple[Target, ...]:
@@ -153,10 +155,7 @@ def cell_line(name: str) -> CellLine:
     >>> cell_line("MCF7").category
     'tumour'
     """
-    found = _find(name, library().cell_lines)
-    if found is None:
-        raise _unknown("cell line", name, _spellings(library().cell_lines))
-    return found
+    return _named("cell line", name, library().cell_lines)
 
 
 def cell_lines() -> tuple[CellLine, ...]:

@@ -22,6 +22,7 @@ from halfmax.wells import plate_shape
 
 if TYPE_CHECKING:
     from halfmax.assays.viability import PlateQuality
+    from halfmax.reference import Value
     from halfmax.response import Response
 
 __all__ = ["Outcome", "analyse", "run"]
@@ -266,7 +267,7 @@ def _known_ligands(compounds: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(known))
 
 
-def _published(compound: str, cell_line: str) -> tuple:  # type: ignore[type-arg]
+def _published(compound: str, cell_line: str) -> tuple[Value, ...]:
     """EC50s of the literature for the same compound and line, or nothing."""
     from halfmax.reference import values
 
