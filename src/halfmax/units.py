@@ -28,6 +28,7 @@ __all__ = [
     "format_interval",
     "p_value",
     "split",
+    "volume",
 ]
 
 _NUMBER = re.compile(r"^\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*$")
@@ -163,6 +164,20 @@ def duration(text: str | float, *, unit: str | None = None) -> float:
     value = convert(text, "second", unit=unit, what="time")
     if value < 0:
         raise RangeError(f'time must be ≥ 0, found "{text}".')
+    return float(f"{value:.15g}")
+
+
+def volume(text: str | float, *, unit: str | None = None) -> float:
+    """Volume in L, positive.
+
+    Examples
+    --------
+    >>> volume("100 µL")
+    0.0001
+    """
+    value = convert(text, "liter", unit=unit, what="volume")
+    if value <= 0:
+        raise RangeError(f'volume must be > 0, found "{text}".')
     return float(f"{value:.15g}")
 
 
