@@ -273,7 +273,7 @@ def _report_run(outcome: Outcome, open_report: bool) -> None:
     for curve in report.curves:
         typer.echo(f"{curve.title:<{width}}  EC50 {curve.combined['ec50'].text()}  n = {curve.combined.n}")
     for comparison in report.comparisons:
-        typer.echo(f"{comparison.label}  {comparison.estimate[comparison.name].text()}")
+        typer.echo(f"{comparison.label}  {comparison.estimate['ratio'].text()}")
     assert outcome.folder is not None
     page = (outcome.folder / "report.html").resolve()
     typer.echo(f"Report: {page}")

@@ -105,11 +105,11 @@ def build(table: AssayTable, *, title: str = "CM572 in four lines", simulated: b
     by_line = {curve.cell_line: curve for curve in curves}
     comparisons = ()
     if {"MCF-7", "HMEC"} <= set(by_line):
-        index = compare(by_line["MCF-7"].combined, by_line["HMEC"].combined, name="selectivity_index")
+        index = compare(by_line["MCF-7"].combined, by_line["HMEC"].combined)
         published = reference.published_ratio(by_line["HMEC"].published[0], by_line["MCF-7"].published[0])
         comparisons = (
             Comparison(
-                "selectivity_index", "HMEC over MCF-7", index, published.ratio, published.standard_error,
+                "selectivity index", "HMEC over MCF-7", index, published.ratio, published.standard_error,
                 "The guide prints 6.4-fold, which is not the ratio of the printed means.",
             ),
         )  # fmt: skip

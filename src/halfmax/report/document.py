@@ -45,7 +45,7 @@ class Curve:
 class Comparison:
     """A ratio of EC50s that the study asked for, such as a selectivity index.
 
-    `estimate` has one parameter, named by `name`. `published_ratio` is the ratio of
+    `estimate` has one parameter, ``ratio``; `name` is what people call it. `published_ratio` is the ratio of
     the published values with its standard error (NaN where it has none), and
     `published_note` says how that stands to what was printed.
     """

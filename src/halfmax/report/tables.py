@@ -242,13 +242,12 @@ def comparison_table(report: StudyReport) -> Table | None:
         return None
     rows, machine = [], []
     for one in report.comparisons:
-        ratio = one.estimate[one.name] if one.name in one.estimate else one.estimate.parameters[0]
+        ratio = one.estimate["ratio"]
         published = "–"
         if math.isfinite(one.published_ratio):
             error = f" ± {one.published_error:.2g} if ± is SEM" if math.isfinite(one.published_error) else ""
             published = f"{one.published_ratio:.3g}{error}"
-        name = one.name.replace("_", " ")
-        label = one.label if name in one.label else f"{name}: {one.label}"
+        label = one.label if one.name in one.label else f"{one.name}: {one.label}"
         rows.append((label, ratio.text(), ratio.method, one.estimate.status, published))
         machine.append((one.name, one.label, *_numbers(ratio), ratio.method, one.estimate.status, one.published_ratio,
                         one.published_error, one.published_note))  # fmt: skip

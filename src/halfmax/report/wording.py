@@ -96,7 +96,7 @@ def methods(report: StudyReport, cite: References) -> tuple[str, ...]:
             "The EC50 is relative: half way between the curve's own plateaus. The absolute EC50 is the concentration "
             "that halves the signal between vehicle and no cells. They are two quantities."
         )
-    used = {(one.estimate[one.name] if one.name in one.estimate else one.estimate.parameters[0]).method
+    used = {one.estimate["ratio"].method
             for one in report.comparisons}  # fmt: skip
     if "two-stage Welch t" in used:
         said.append(

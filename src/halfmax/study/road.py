@@ -290,7 +290,7 @@ def _comparisons(document: StudyDocument, curves: Sequence[Curve]) -> Iterable[C
         if target.published and spared.published:
             known, error = published_ratio(spared.published[0], target.published[0])
         note = _ratio_note(entry.compound, known)
-        yield Comparison("ratio", label, ratio, known, math.nan if error is None else error, note)
+        yield Comparison(entry.name, label, ratio, known, math.nan if error is None else error, note)
 
 
 def _ratio_note(compound: str, ratio: float) -> str:
