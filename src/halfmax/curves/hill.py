@@ -7,66 +7,12 @@ concentration (inhibition, killing), positive where it rises.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halfmax.errors import RangeError, nearest
-
-__all__ = ["MODELS", "Curve", "curve", "fraction", "hill", "hill_derivative", "hill_inverse"]
+__all__ = ["fraction", "hill", "hill_derivative", "hill_inverse"]
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A family of curves that can be fitted.
-
-    Parameters
-    ----------
-    name : str
-    equation : str
-        In the names of `parameters`.
-    parameters : tuple of str
-    lower_plateau : float or None
-        Value to which the lower plateau is fixed, or None where it is fitted.
-    reference : str
-    start : float or None
-        Value to which the plateau at dose zero is fixed, or None where it is fitted.
-    """
-
-    name: str
-    equation: str
-    parameters: tuple[str, ...]
-    lower_plateau: float | None
-    reference: str
-    start: float | None = None
-
-
-_EQUATION = "bottom + (top - bottom) / (1 + (ec50 / concentration) ** hill_slope)"
-_REFERENCE = "Gadagkar & Call (2015), J Pharmacol Toxicol Methods 71:68; Ritz et al. (2015), PLoS ONE 10:e0146021"
-
-#: Curves by name.
-MODELS: dict[str, Curve] = {
-    "hill4": Curve("hill4", _EQUATION, ("ec50", "hill_slope", "top", "bottom"), None, _REFERENCE),
-    "hill3": Curve("hill3", _EQUATION + " with bottom = 0", ("ec50", "hill_slope", "top"), 0.0, _REFERENCE),
-    "gr3": Curve(
-        "gr3",
-        "gr_inf + (1 - gr_inf) / (1 + (concentration / ec50) ** -hill_slope)",
-        ("ec50", "hill_slope", "gr_inf"),
-        None,
-        "Hafner et al. (2016), Nat Methods 13:521, doi 10.1038/nmeth.3853",
-        start=1.0,
-    ),
-}
-
-
-def curve(name: str) -> Curve:
-    """Curve of a name, or RangeError with the nearest known one."""
-    if name not in MODELS:
-        raise RangeError(f'unknown model "{name}". {nearest(name, list(MODELS))}')
-    return MODELS[name]
 
 
 def fraction(concentration: ArrayLike, *, ec50: ArrayLike, hill_slope: ArrayLike) -> Array:

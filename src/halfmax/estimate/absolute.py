@@ -12,9 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.curves.hill import MODELS, curve
-from halfmax.estimate.fitting import BEYOND_DOSES
-from halfmax.estimate.least_squares import STEEPNESS_LIMITS
+from halfmax.curves.curve import STEEPNESS_LIMITS
+from halfmax.estimate.batch import BEYOND_DOSES
 from halfmax.estimate.points import as_points, is_tied, zero_of
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
@@ -60,8 +59,7 @@ def absolute_ec50(estimate: Estimate) -> Parameter:
         return nothing
     zero = zero_of(response)
     doses = response.doses()
-    family = MODELS.get(estimate.model)
-    if math.isnan(zero) or family is None or family.lower_plateau is not None:
+    if math.isnan(zero) or estimate.model not in ("hill4", "gr3"):
         return nothing
     low, high = math.log(doses[0] / BEYOND_DOSES), math.log(doses[-1] * BEYOND_DOSES)
     best = _optimum(estimate, zero)
@@ -112,8 +110,10 @@ def _excess(estimate: Estimate, response: Response, zero: float, at: Array) -> A
     (l, ln m); `start` is linear and eliminated, the other two go by Levenberg–Marquardt,
     all q at once.
     """
-    u, mean, weight, base = as_points(response).columns(tied=is_tied(estimate))
-    held = curve(estimate.model).start
+    dose, mean, weight, base = as_points(response).columns(tied=is_tied(estimate))
+    with np.errstate(divide="ignore"):
+        u = np.log(dose)
+    held = 1.0 if estimate.model == "gr3" else None
     y, amplitude = mean - zero, None if held is None else held - zero
     starts = np.array([(logit, slope) for logit in (-1.5, 0.2, 1.5, 4.0) for slope in (-0.5, 0.3, 1.2)])
     first = np.stack([_rss(_shape(u, at, np.tile(start, (at.size, 1)))[0], y, weight, amplitude) for start in starts])

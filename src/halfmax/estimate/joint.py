@@ -67,7 +67,7 @@ class _Excess:
 def _excess_of(estimate: Estimate) -> _Excess:
     """Profile of ln EC50 over the doses and ten-fold beyond, densest round the optimum."""
     problem, best, error, (low, high) = one_problem(estimate)
-    t = float(best.t[0])
+    t = float(best.theta[0, 0])
     error = min(max(error, 1e-4), 0.5)
     around = t + error * np.linspace(-6, 6, 73)
     position = np.unique(np.clip(np.r_[around, np.linspace(low, high, 97), t], low, high))

@@ -1,11 +1,8 @@
-"""Least squares of many sigmoids at once: variable projection and Levenberg–Marquardt, vectorised over curves.
+"""Least squares of many curves at once: variable projection and Levenberg–Marquardt, vectorised over curves.
 
-Every curve here is ``y = start * (1 - s) + end * s`` with
-``s = 1 / (1 + exp(-m * (ln x - t)))``: `start` is the plateau at dose zero,
-`end` the one at infinite dose, ``t = ln EC50`` and ``m = exp(steepness) > 0``.
-The two plateaus are linear and eliminated in closed form; a step moves only
-(t, steepness).  Arrays are laid out points × curves, so that a sum over the points
-of all curves is a sum of long rows.
+A curve is a sum of columns with linear coefficients (`halfmax.curves.curve`).  The linear
+parameters are eliminated in closed form, so that a step moves only the nonlinear ones.
+Arrays are laid out points × curves: a sum over the points of all curves is a sum of long rows.
 
 References
 ----------
@@ -15,99 +12,121 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STEEPNESS_LIMITS", "Problem", "Solution", "evaluate", "grid_start", "jacobian", "minimise", "solve"]
+from halfmax.curves.curve import FAR, Curve, Shape
+
+__all__ = ["Problem", "Solution", "evaluate", "grid_start", "jacobian", "minimise", "solve"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 
-#: Natural logarithm of the smallest and largest steepness |Hill slope| that is considered.
-STEEPNESS_LIMITS = (float(np.log(0.1)), float(np.log(20.0)))
-_DECADES_BEYOND = 4.0 * float(np.log(10.0))
-_GRID_POSITIONS = np.linspace(-0.05, 1.15, 16)
-_GRID_STEEPNESS = np.log([0.4, 0.8, 1.5, 3.0, 7.0])
-#: A start is refined too if its sum of squares is less than this many times that of the optimum found so far.
+#: A valley of the grid is searched too if its sum of squares is less than this many times the lowest.
 _RIVAL = 1.1
-#: Stands for ln 0 (negative) and ln infinity: far enough for s to be 0 or 1 exactly at every steepness.
-_FAR = 1e4
+#: Pivot, as a share of its diagonal, below which a column is taken to depend on those before it.
+_DEPENDENT = 1e-13
+#: Weight of a plateau, as a share of that of the other, below which the data do not see it.
+_OUT_OF_REACH = 1e-14
+#: Places of a grid; a finer one is thinned.
+_MOST_PLACES = 400
+#: Longest step of a nonlinear parameter.
+_LONGEST = 2.0
+#: A pivot below this is none.
+_NOTHING = 1e-280
 _TINY = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Many curves to be fitted, padded to the same number of points.
+    """Many data sets to which one family of curves is fitted, padded to the same number of points.
 
     Parameters
     ----------
-    log_dose : array, shape (points, curves)
-        ln concentration; -inf at dose zero and +inf at full effect are kept as ∓`_FAR`.
+    curve : Curve
+    u : array, shape (points, curves)
+        Abscissa inside: ln concentration, zero and infinity as ∓`FAR`, or whatever the curve takes.
     signal : array, shape (points, curves)
         Mean of the wells of a point.
     weight : array, shape (points, curves)
-        Number of wells of a point; 0 where it is padding.
+        Number of wells of a point, or the sum of their weights; 0 where it is padding.
     base : array, shape (curves,)
         Sum of squares of the wells round their points' means, which no curve explains.
-    start, end : array, shape (curves,)
-        Plateau at zero and at infinite dose where it is held; NaN where it is fitted.
-    low, high : array, shape (2, curves)
-        Limits of (t, steepness); equal where the parameter is held.
+    sign : array, shape (curves,)
+        1 rising, -1 falling, for families in which these are two curves.
+    held : array, shape (linear, curves)
+        Linear parameters that are held; NaN where fitted.
+    low, high : array, shape (nonlinear, curves)
+        Limits; equal where the parameter is held.
+    floor, ceiling : array, shape (linear, curves), or None
+        Limits of the linear parameters.
     """
 
-    log_dose: Array
+    curve: Curve
+    u: Array
     signal: Array
     weight: Array
     base: Array
-    start: Array
-    end: Array
+    sign: Array
+    held: Array
     low: Array
     high: Array
+    floor: Array | None = None
+    ceiling: Array | None = None
 
     @classmethod
-    def of(cls, log_dose: Array, signal: Array, weight: Array, base: Array, *, start: Array, end: Array) -> Problem:
-        """Problem with the default limits: four decades beyond the doses, steepness 0.1 to 20."""
-        kept = np.clip(log_dose, -_FAR, _FAR)
-        problem = cls(kept, signal, weight, base, start, end, np.empty(0), np.empty(0))
-        least, most = problem.doses()
-        ones = np.ones_like(least)
-        low = np.stack([least - _DECADES_BEYOND, STEEPNESS_LIMITS[0] * ones])
-        high = np.stack([most + _DECADES_BEYOND, STEEPNESS_LIMITS[1] * ones])
-        return replace(problem, low=low, high=high)
+    def of(cls, curve: Curve, u: Array, signal: Array, weight: Array, base: Array) -> Problem:
+        """Problem with the limits and the held parameters that the family has of itself."""
+        ones = np.ones(base.size)
+        fixed = [np.nan if term.held is None else term.held for term in curve.terms[curve.q :]]
+        held = np.array(fixed)[:, None] * ones
+        nothing = np.empty((0, base.size))
+        problem = cls(curve, u, signal, weight, base, -ones, held, nothing, nothing)
+        ranges = [term.range(*problem.span()) for term in curve.terms[: curve.q]]
+        if not ranges:
+            return problem
+        return replace(problem, low=np.stack([r[0] for r in ranges]), high=np.stack([r[1] for r in ranges]))
 
-    def doses(self) -> tuple[Array, Array]:
-        """ln of the lowest and the highest dose above zero, of each curve."""
-        inside = (np.abs(self.log_dose) < _FAR) & (self.weight > 0)
-        least = np.where(inside, self.log_dose, np.inf).min(axis=0)
-        return least, np.where(inside, self.log_dose, -np.inf).max(axis=0)
+    def span(self) -> tuple[Array, Array]:
+        """Lowest and highest abscissa of each curve: of ln of the doses above zero, or of times above zero."""
+        inside = (np.abs(self.u) < FAR) & (self.weight > 0)
+        if not self.curve.logarithmic:
+            inside &= self.u > 0
+        least = np.where(inside, self.u, np.inf).min(axis=0, initial=np.inf)
+        most = np.where(inside, self.u, -np.inf).max(axis=0, initial=-np.inf)
+        nowhere = ~inside.any(axis=0)
+        return np.where(nowhere, 1.0, least), np.where(nowhere, 1.0, most)
 
     def at_full_effect(self) -> Flags:
         """Points at infinite dose, shape (points, curves)."""
-        return np.asarray((self.log_dose >= _FAR) & (self.weight > 0))
+        return np.asarray((self.u >= FAR) & (self.weight > 0) & self.curve.logarithmic)
+
+    def free(self) -> Flags:
+        """Which parameters are fitted, shape (nonlinear + linear, curves)."""
+        return np.concatenate([self.low < self.high, np.isnan(self.held)])
 
     def take(self, rows: Rows) -> Problem:
         """Some of the curves (a curve may be taken several times)."""
-        return Problem(*(getattr(self, name)[..., rows] for name in Problem.__dataclass_fields__))
+        names = [f.name for f in fields(self) if f.name != "curve"]
+        part = {name: getattr(self, name) for name in names}
+        return replace(self, **{name: value[..., rows] for name, value in part.items() if value is not None})
 
     def holding(self, index: Rows, value: Array) -> Problem:
-        """Same problem with one parameter of each curve held.
-
-        `index` says which, curve by curve: 0 t, 1 steepness, 2 start, 3 end.
-        """
-        low, high = self.low.copy(), self.high.copy()
-        for parameter in (0, 1):
-            held = index == parameter
-            low[parameter, held] = high[parameter, held] = value[held]
-        return replace(
-            self, low=low, high=high, start=np.where(index == 2, value, self.start),
-            end=np.where(index == 3, value, self.end),
-        )  # fmt: skip
+        """Same problem with one parameter of each curve held; `index` says which: nonlinear ones first, then linear."""
+        q, curves = self.curve.q, np.arange(index.size)
+        low, high, held = self.low.copy(), self.high.copy(), self.held.copy()
+        inner, outer = index < q, index >= q
+        low[index[inner], curves[inner]] = high[index[inner], curves[inner]] = value[inner]
+        held[index[outer] - q, curves[outer]] = value[outer]
+        return replace(self, low=low, high=high, held=held)
 
     def limited(self, index: int, limits: tuple[float, float]) -> Problem:
-        """Same problem with other limits of parameter `index` (0: t, 1: steepness)."""
+        """Same problem with other limits of a nonlinear parameter."""
         low, high = self.low.copy(), self.high.copy()
         low[index], high[index] = limits
         return replace(self, low=low, high=high)
@@ -115,119 +134,205 @@ class Problem:
 
 @dataclass(frozen=True)
 class Solution:
-    """Optimum of each curve: t, steepness, both plateaus, residual sum of squares."""
+    """Optimum of each curve.
 
-    t: Array
-    steepness: Array
-    start: Array
-    end: Array
+    Parameters
+    ----------
+    theta : array, shape (nonlinear, curves)
+    linear : array, shape (linear, curves)
+    rss : array, shape (curves,)
+        Residual sum of squares.
+    converged : array of bool, shape (curves,)
+    """
+
+    theta: Array
+    linear: Array
     rss: Array
     converged: Flags
 
     def parameters(self) -> Array:
-        """t, steepness, start, end, shape (4, curves)."""
-        return np.stack([self.t, self.steepness, self.start, self.end])
+        """Nonlinear, then linear, shape (parameters, curves)."""
+        return np.concatenate([self.theta, self.linear])
 
     def take(self, rows: Rows) -> Solution:
         """Some of the curves."""
-        return Solution(*(getattr(self, name)[rows] for name in Solution.__dataclass_fields__))
+        return Solution(*(getattr(self, f.name)[..., rows] for f in fields(self)))
 
     def put(self, rows: Rows, part: Solution) -> Solution:
         """This solution with `part` at `rows`."""
         values = []
-        for name in Solution.__dataclass_fields__:
-            column = getattr(self, name).copy()
-            column[rows] = getattr(part, name)
+        for f in fields(self):
+            column = getattr(self, f.name).copy()
+            column[..., rows] = getattr(part, f.name)
             values.append(column)
         return Solution(*values)
 
     @staticmethod
     def better(one: Solution, other: Solution) -> Solution:
         """Curve by curve the solution with the smaller residual sum of squares."""
-        pick = other.rss < one.rss
-        return Solution(*(np.where(pick, getattr(other, n), getattr(one, n)) for n in Solution.__dataclass_fields__))
+        return Solution.choose(other.rss < one.rss, one, other)
+
+    @staticmethod
+    def choose(pick: Flags, one: Solution, other: Solution) -> Solution:
+        """`other` where picked, else `one`."""
+        return Solution(*(np.where(pick, getattr(other, f.name), getattr(one, f.name)) for f in fields(one)))
 
 
 @dataclass
 class _State:
-    """A place (t, steepness) of each curve, with all that follows from it."""
+    """A place of each curve, with all that follows from it; every array has the curves as its last axis."""
 
-    position: Array
-    share: Array
-    start: Array
-    end: Array
+    theta: Array
+    columns: list[Array]
+    inner: list[Array]
+    linear: Array
     residual: Array
     rss: Array
-    gram: tuple[Array, Array, Array]
+    fixed: Flags
+    below: list[Array]
+    pivot: list[Array]
 
     @classmethod
-    def at(cls, problem: Problem, position: Array) -> _State:
-        """Shares, best plateaus and residuals at a place."""
-        with np.errstate(over="ignore"):
-            share = 1.0 / (1.0 + np.exp(np.exp(position[1]) * (position[0] - problem.log_dose)))
-        w, y = problem.weight, problem.signal
-        ws = w * share
-        b, bb = ws.sum(0), _dot(ws, share)
-        aa, ab = np.maximum(w.sum(0) - 2.0 * b + bb, 0.0), b - bb
-        yb = _dot(ws, y)
-        ya = _dot(w, y) - yb
-        start, end = _plateaus(problem, (aa, bb, ab), ya, yb)
-        residual = y - start - (end - start) * share
-        return cls(position, share, start, end, residual, problem.base + _dot(w * residual, residual), (aa, bb, ab))
+    def at(cls, problem: Problem, theta: Array) -> _State:
+        """Columns, best linear parameters and residuals at a place."""
+        shape = problem.curve.at(problem.u, theta, problem.sign)
+        weighted = [problem.weight * column for column in shape.columns]
+        gram = [[_dot(weighted[i], shape.columns[j]) for j in range(i + 1)] for i in range(len(weighted))]
+        right = [_dot(part, problem.signal) for part in weighted]
+        held = problem.held
+        least = _least(problem.curve, gram)
+        linear, below, pivot = _coefficients(gram, right, held, least)
+        if problem.floor is not None and problem.ceiling is not None:
+            for _ in range(len(right)):
+                outside = np.where(linear < problem.floor, problem.floor, np.nan)
+                outside = np.where(linear > problem.ceiling, problem.ceiling, outside)
+                if np.isnan(outside).all():
+                    break
+                held = np.where(np.isnan(outside), held, outside)
+                linear, below, pivot = _coefficients(gram, right, held, least)
+        residual = problem.signal - linear[0] * shape.columns[0]
+        for coefficient, column in zip(linear[1:], shape.columns[1:], strict=True):
+            residual -= coefficient * column
+        rss = problem.base + _dot(problem.weight * residual, residual)
+        return cls(theta, shape.columns, shape.inner, linear, residual, rss, ~np.isnan(held), below, pivot)
 
-    def move(self, other: _State, where: Flags) -> None:
-        """Take over `other` for some curves."""
-        for name in ("position", "share", "start", "end", "residual", "rss"):
-            np.copyto(getattr(self, name), getattr(other, name), where=where)
-        for own, new in zip(self.gram, other.gram, strict=True):
-            np.copyto(own, new, where=where)
+    def arrays(self) -> list[Any]:
+        """All of them."""
+        lists = (self.columns, self.inner, self.below, self.pivot)
+        return [self.theta, self.linear, self.residual, self.rss, self.fixed, *itertools.chain(*lists)]
 
-    def take(self, kept: Flags) -> _State:
+    def keep(self, old: _State, rows: Rows) -> None:
+        """Go back to `old` for some curves."""
+        for new, before in zip(self.arrays(), old.arrays(), strict=True):
+            new[..., rows] = before[..., rows]
+
+    def take(self, rows: Rows) -> _State:
         """Some of the curves."""
-        aa, bb, ab = self.gram
-        return _State(
-            self.position[:, kept], self.share[:, kept], self.start[kept], self.end[kept], self.residual[:, kept],
-            self.rss[kept], (aa[kept], bb[kept], ab[kept]),
-        )  # fmt: skip
+        parts: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            parts[f.name] = [part[..., rows] for part in value] if isinstance(value, list) else value[..., rows]
+        return _State(**parts)
 
     def solution(self, converged: Flags) -> Solution:
         """As a Solution."""
-        return Solution(self.position[0], self.position[1], self.start, self.end, self.rss, converged)
+        return Solution(self.theta, self.linear, self.rss, converged)
 
 
 def _dot(a: Array, b: Array) -> Array:
-    """Sum over points of a product, for each curve."""
+    """Sum over points of a product, for each curve; one curve's is the same sum as it is among many."""
+    if a.shape[1] == 1:
+        a, b = np.repeat(a, 2, axis=1), np.repeat(b, 2, axis=1)
+        return np.asarray(np.einsum("ij,ij->j", a, b)[:1])
     return np.asarray(np.einsum("ij,ij->j", a, b))
 
 
-def _plateaus(problem: Problem, gram: tuple[Array, Array, Array], ya: Array, yb: Array) -> tuple[Array, Array]:
-    """Best start and end for given shares; those held stay."""
-    aa, bb, ab = gram
-    aa, bb = aa + (aa == 0) * 1.0, bb + (bb == 0) * 1.0
-    free_start, free_end = np.isnan(problem.start), np.isnan(problem.end)
-    determinant = np.maximum(aa * bb - ab * ab, aa * bb * 1e-13 + _TINY)
-    start, end = (bb * ya - ab * yb) / determinant, (aa * yb - ab * ya) / determinant
-    if not (free_start.all() and free_end.all()):
-        start = np.where(free_start, np.where(free_end, start, (ya - problem.end * ab) / aa), problem.start)
-        end = np.where(free_end, np.where(free_start, end, (yb - problem.start * ab) / bb), problem.end)
-    return start, end
+def _factor(matrix: list[list[Array]], least: list[Array] | None = None) -> tuple[list[Array], list[Array]]:
+    """L D Lᵀ of small symmetric matrices, one a curve, given by their lower triangles.
+
+    L comes as its rows below the diagonal, one after the other.  A row that depends on those
+    before it, or whose pivot is below `least`, gets an endless one, thus no weight.
+    """
+    below: list[Array] = []
+    pivot: list[Array] = []
+    for i, row in enumerate(matrix):
+        line: list[Array] = []
+        for j in range(i):
+            value = row[j]
+            for k in range(j):
+                value = value - line[k] * below[j * (j - 1) // 2 + k] * pivot[k]
+            line.append(value / pivot[j])
+        last = row[i]
+        for k in range(i):
+            last = last - line[k] * line[k] * pivot[k]
+        below += line
+        enough = _DEPENDENT * row[i] + (_NOTHING if least is None else least[i])
+        pivot.append(np.where(last > enough, last, np.maximum(row[i], 1.0) * 1e20))
+    return below, pivot
 
 
-def evaluate(problem: Problem, t: Array, steepness: Array) -> Array:
-    """Residual sum of squares at (t, steepness) with the best plateaus."""
-    return _State.at(problem, np.stack([t, steepness])).rss
+def _forward(below: list[Array], right: list[Array]) -> list[Array]:
+    """L⁻¹ right."""
+    result: list[Array] = []
+    for i, value in enumerate(right):
+        for k in range(i):
+            value = value - below[i * (i - 1) // 2 + k] * result[k]
+        result.append(value)
+    return result
+
+
+def _solved(below: list[Array], pivot: list[Array], right: list[Array]) -> list[Array]:
+    """Solution x of L D Lᵀ x = right."""
+    result = [value / d for value, d in zip(_forward(below, right), pivot, strict=True)]
+    for i in range(len(result) - 1, 0, -1):
+        for j in range(i):
+            result[j] = result[j] - below[i * (i - 1) // 2 + j] * result[i]
+    return result
+
+
+def _least(curve: Curve, gram: list[list[Array]]) -> list[Array]:
+    """Weight that a column must have to be given a coefficient: a plateau far out of reach has none."""
+    plateau = [term.kind == "plateau" for term in curve.terms[curve.q :]]
+    most = gram[0][0]
+    for row, line in enumerate(gram[1:], 1):
+        most = np.maximum(most, line[row])
+    nothing = np.full_like(most, _NOTHING)
+    return [_OUT_OF_REACH * most + _NOTHING if is_plateau else nothing for is_plateau in plateau]
+
+
+def _coefficients(
+    gram: list[list[Array]], right: list[Array], held: Array, least: list[Array]
+) -> tuple[Array, list[Array], list[Array]]:
+    """Best linear parameters, those held as they are, and the factor of the normal matrix of the others."""
+    fixed = ~np.isnan(held)
+    if not fixed.any():
+        below, pivot = _factor(gram, least)
+        return np.stack(_solved(below, pivot, right)), below, pivot
+    p, known = len(right), np.where(fixed, held, 0.0)
+    full = [[gram[max(i, j)][min(i, j)] for j in range(p)] for i in range(p)]
+    moved = [right[i] - sum(full[i][j] * known[j] for j in range(p)) for i in range(p)]
+    rest = [[np.where(fixed[i] | fixed[j], float(i == j), full[i][j]) for j in range(i + 1)] for i in range(p)]
+    below, pivot = _factor(rest, [np.where(fixed[i], 0.0, least[i]) for i in range(p)])
+    found = _solved(below, pivot, [np.where(fixed[i], 0.0, moved[i]) for i in range(p)])
+    return np.where(fixed, held, np.stack(found)), below, pivot
+
+
+def evaluate(problem: Problem, theta: Array) -> Array:
+    """Residual sum of squares at a place, with the best linear parameters."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _State.at(problem, theta).rss
 
 
 def jacobian(problem: Problem, solution: Solution) -> Array:
-    """Derivative of each fitted value by (t, steepness, start, end), shape (4, points, curves)."""
-    state = _State.at(problem, np.stack([solution.t, solution.steepness]))
-    share = state.share
-    slope = np.exp(solution.steepness) * share * (1.0 - share) * (solution.end - solution.start)
-    return np.stack([-slope, slope * (problem.log_dose - solution.t), 1.0 - share, share])
+    """Derivative of each fitted value by each parameter, shape (parameters, points, curves)."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        shape = problem.curve.at(problem.u, solution.theta, problem.sign)
+        slopes = problem.curve.slopes(problem.u, solution.theta, problem.sign, shape, solution.linear)
+    return np.stack([*slopes, *shape.columns])
 
 
 def minimise(
-    problem: Problem, t: Array, steepness: Array, *, precision: float = 1e-9, near: bool = False, iterations: int = 200
+    problem: Problem, theta: Array, *, precision: float = 1e-8, near: bool = False, iterations: int = 200
 ) -> Solution:
     """Local optimum of each curve from a start, by Levenberg–Marquardt on the projected problem.
 
@@ -235,135 +340,190 @@ def minimise(
     sum of squares by a share of about `precision` squared. `near` says that the start
     is a neighbour's optimum, so that the first steps need hardly any damping.
     """
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if problem.curve.q == 0:
+            state = _State.at(problem, theta)
+            return state.solution(np.ones(state.rss.size, dtype=bool))
+        return _minimise(problem, theta, precision, 1e-7 if near else 1e-3, iterations)
+
+
+def _minimise(problem: Problem, theta: Array, precision: float, damped: float, iterations: int) -> Solution:
     enough = max(1e-14, 10.0 * precision**2)
-    state = _State.at(problem, np.clip(np.stack([t, steepness]), problem.low, problem.high))
-    rows = np.arange(t.size)
-    result = state.solution(np.zeros(t.size, dtype=bool))
-    damping, moving = np.full(t.size, 1e-7 if near else 1e-3), np.ones(t.size, dtype=bool)
+    state = _State.at(problem, np.clip(theta, problem.low, problem.high))
+    rows = np.arange(state.rss.size)
+    result = state.solution(np.zeros(rows.size, dtype=bool)).take(rows)
+    damping, moving = np.full(rows.size, damped), np.ones(rows.size, dtype=bool)
+    before = None
     for _ in range(iterations):
-        position = state.position + _step(problem, state, damping)
-        np.clip(position, problem.low, problem.high, out=position)
-        moved = np.abs(position - state.position).max(axis=0)
-        trial = _State.at(problem, position)
+        step = _step(problem, state, damping)
+        ahead = step if before is None else _accelerated(state.theta, step, *before)
+        before = state.theta, step
+        place = np.clip(state.theta + ahead, problem.low, problem.high)
+        moved = np.abs(place - state.theta).max(axis=0)
+        trial = _State.at(problem, place)
         good = trial.rss <= state.rss
         gained = state.rss - trial.rss
         settled = (moved < precision) | (good & (moved < 1e3 * precision) & (gained <= enough * state.rss))
-        state.move(trial, good)
+        trial.keep(state, np.flatnonzero(~good))
+        state = trial
         damping = np.where(good, np.maximum(damping * 0.1, 1e-12), damping * 6.0)
-        moving &= ~(settled | (damping > 1e12))
-        left = int(moving.sum())
-        if left < 0.7 * moving.size or left == 0:
-            done = ~moving
-            result = result.put(rows[done], state.take(done).solution(np.ones(int(done.sum()), dtype=bool)))
-            if left == 0:
-                return result
-            state, damping, rows = state.take(moving), damping[moving], rows[moving]
-            problem, moving = problem.take(np.flatnonzero(moving)), np.ones(left, dtype=bool)
-    return result.put(rows, state.solution(~moving))
+        done = np.flatnonzero(moving & (settled | (damping > 1e12)))
+        if done.size:
+            _finish(result, rows[done], state, done, settled[done])
+            moving[done] = False
+        left = np.flatnonzero(moving)
+        if left.size == 0:
+            return result
+        if left.size < 0.7 * moving.size:
+            state, damping, rows, moving = state.take(left), damping[left], rows[left], moving[left]
+            problem, before = problem.take(left), (before[0][:, left], before[1][:, left])
+    left = np.flatnonzero(moving)
+    _finish(result, rows[left], state, left, np.zeros(left.size, dtype=bool))
+    return result
+
+
+def _accelerated(theta: Array, step: Array, old_theta: Array, old_step: Array) -> Array:
+    """A step that takes account of how the last one turned out (Anderson), where steps have become small."""
+    change = step - old_step
+    size = np.einsum("ij,ij->j", change, change)
+    share = np.einsum("ij,ij->j", step, change) / np.maximum(size, _TINY)
+    usable = (np.abs(step).max(axis=0) < 0.1) & (np.abs(share) < 5.0) & (old_step != step).any(axis=0)
+    return np.where(usable, step - share * (theta - old_theta + change), step)
+
+
+def _finish(result: Solution, rows: Rows, state: _State, done: Rows, converged: Flags) -> None:
+    """Write some curves of a state into the result."""
+    result.theta[:, rows], result.linear[:, rows] = state.theta[:, done], state.linear[:, done]
+    result.rss[rows], result.converged[rows] = state.rss[done], converged
 
 
 def _step(problem: Problem, state: _State, damping: Array) -> Array:
-    """Damped Gauss–Newton step of (t, steepness), the plateaus projected out."""
-    share, (aa, bb, ab) = state.share, state.gram
-    slope = np.exp(state.position[1]) * (state.end - state.start) * share * (1.0 - share)
-    weighted = problem.weight * slope
-    distance = problem.log_dose - state.position[0]
-    by_slope = weighted * distance
-    uu, uv, vv = _dot(weighted, slope), -_dot(by_slope, slope), _dot(by_slope, slope * distance)
-    ub, vb = -_dot(weighted, share), _dot(by_slope, share)
-    ua, va = -weighted.sum(0) - ub, by_slope.sum(0) - vb
-    gu, gv = -_dot(weighted, state.residual), _dot(by_slope, state.residual)
-    uu, uv, vv = _projected(problem, (aa, bb, ab), (uu, uv, vv), (ua, ub, va, vb))
-    free = problem.low < problem.high
-    blocked = ((state.position >= problem.high) & (np.stack([gu, gv]) > 0)) | (
-        (state.position <= problem.low) & (np.stack([gu, gv]) < 0)
-    )
-    still = ~free | blocked
-    gu, gv = np.where(still[0], 0.0, gu), np.where(still[1], 0.0, gv)
-    uv = np.where(still.any(axis=0), 0.0, uv)
-    uu, vv = uu * (1 + damping) + _TINY, vv * (1 + damping) + _TINY
-    determinant = np.maximum(uu * vv - uv * uv, 1e-12 * uu * vv + _TINY)
-    with np.errstate(over="ignore"):
-        step = np.stack([(vv * gu - uv * gv) / determinant, (uu * gv - uv * gu) / determinant])
+    """Damped Gauss–Newton step of the nonlinear parameters, the linear ones projected out."""
+    shape = Shape(state.columns, state.inner)
+    slopes = problem.curve.slopes(problem.u, state.theta, problem.sign, shape, state.linear)
+    weighted = [problem.weight * slope for slope in slopes]
+    q = len(slopes)
+    cross = [_projections(state, part) for part in weighted]
+    matrix = [
+        [_dot(weighted[i], slopes[j]) - sum(a * b / d for a, b, d in zip(cross[i], cross[j], state.pivot, strict=True))
+         for j in range(i + 1)]
+        for i in range(q)
+    ]  # fmt: skip
+    gradient = np.stack([_dot(part, state.residual) for part in weighted])
+    still = (problem.low == problem.high) | ((state.theta >= problem.high) & (gradient > 0))
+    still |= (state.theta <= problem.low) & (gradient < 0)
+    if still.any():
+        gradient = np.where(still, 0.0, gradient)
+        matrix = [[np.where(still[i] | still[j], float(i == j), matrix[i][j]) for j in range(i + 1)] for i in range(q)]
+    for i in range(q):
+        matrix[i][i] = np.maximum(matrix[i][i], 0.0) * (1.0 + damping) + _TINY
+    step = np.stack(_solved(*_factor(matrix), list(gradient)))
     step[:, ~np.isfinite(step).all(axis=0)] = 0.0
-    return np.asarray(np.clip(step, [[-3.0], [-1.5]], [[3.0], [1.5]]))
+    return np.asarray(np.clip(step, -_LONGEST, _LONGEST))
 
 
-def _projected(
-    problem: Problem, gram: tuple[Array, Array, Array], inner: tuple[Array, Array, Array],
-    cross: tuple[Array, Array, Array, Array],
-) -> tuple[Array, Array, Array]:  # fmt: skip
-    """Products of the two slopes after the free plateaus have been projected out."""
-    (aa, bb, ab), (uu, uv, vv), (ua, ub, va, vb) = gram, inner, cross
-    free_start, free_end = np.isnan(problem.start), np.isnan(problem.end)
-    aa, bb = aa + (aa == 0) * 1.0, bb + (bb == 0) * 1.0
-    both = free_start & free_end
-    determinant = np.where(both, np.maximum(aa * bb - ab * ab, aa * bb * 1e-13 + _TINY), aa * bb)
-    paa = np.where(free_start, bb, 0.0) / determinant
-    pbb = np.where(free_end, aa, 0.0) / determinant
-    pab = np.where(both, -ab, 0.0) / determinant
-    uu = uu - (paa * ua * ua + 2 * pab * ua * ub + pbb * ub * ub)
-    vv = vv - (paa * va * va + 2 * pab * va * vb + pbb * vb * vb)
-    uv = uv - (paa * ua * va + pab * (ua * vb + ub * va) + pbb * ub * vb)
-    return np.maximum(uu, 0.0), uv, np.maximum(vv, 0.0)
+def _projections(state: _State, slope: Array) -> list[Array]:
+    """Products of a slope with the columns, through L⁻¹; none with what is held."""
+    products = [_dot(slope, column) for column in state.columns]
+    if state.fixed.any():
+        products = [np.where(fixed, 0.0, value) for fixed, value in zip(state.fixed, products, strict=True)]
+    return _forward(state.below, products)
 
 
 def solve(problem: Problem, *, starts: int = 4) -> Solution:
-    """Global optimum of each curve: a fixed grid of starts, the best of them refined.  Deterministic.
+    """Global optimum of each curve: from the valleys of a fixed grid.  Deterministic.
 
-    Further starts, up to `starts`, are refined only for curves in which they begin
-    nearly as low as the optimum found so far: noise has many valleys, a clear curve one.
+    The lowest place is one start; others, up to `starts`, are the valleys that lie nearly as
+    low: noise has many, a clear curve one.
     """
-    t, steepness, rss = _grid(problem)
-    order = np.argsort(rss, axis=0, kind="stable")[:starts]
-    curves = np.arange(problem.base.size)
-    best = minimise(problem, t[order[0], curves], steepness[order[0], curves])
-    for rank in order[1:]:
-        rows = np.flatnonzero(rss[rank, curves] < _RIVAL * best.rss)
-        if rows.size:
-            places = rank[rows], rows
-            again = minimise(problem.take(rows), t[places], steepness[places])
-            best = best.put(rows, Solution.better(best.take(rows), again))
-    return best
+    size = problem.base.size
+    if problem.curve.q == 0:
+        return minimise(problem, np.empty((0, size)))
+    places, extent = _places(problem)
+    rss = _grid_rss(problem, places)
+    rank, curves = _valleys(rss.astype(np.float32), extent, starts)
+    found = minimise(problem.take(curves) if curves.size > size else problem, places[:, rank, curves])
+    if curves.size == size:
+        return found
+    order = np.lexsort((np.arange(curves.size), found.rss, curves))
+    _, first = np.unique(curves[order], return_index=True)
+    return found.take(order[first])
 
 
-def grid_start(problem: Problem, *, coarse: bool = False) -> tuple[Array, Array]:
-    """Best place (t, steepness) of a fixed grid, for each curve, within its limits."""
-    t, steepness, rss = _grid(problem, coarse=coarse)
-    rank, curves = rss.argmin(axis=0), np.arange(problem.base.size)
-    return t[rank, curves], steepness[rank, curves]
+def _valleys(rss: NDArray[np.float32], extent: tuple[int, ...], starts: int) -> tuple[Rows, Rows]:
+    """Places of the grid with no lower neighbour, the lowest ones of each curve, the best first: (place, curve)."""
+    size = rss.shape[1]
+    grid = rss.reshape(*extent, size)
+    valley = np.ones_like(grid, dtype=bool)
+    for axis in range(len(extent)):
+        lower = np.diff(grid, axis=axis)
+        head = tuple(slice(None, -1) if a == axis else slice(None) for a in range(grid.ndim))
+        tail = tuple(slice(1, None) if a == axis else slice(None) for a in range(grid.ndim))
+        valley[head] &= lower >= 0
+        valley[tail] &= lower < 0
+    best = rss.argmin(axis=0)
+    lowest = rss[best, np.arange(size)]
+    rival = valley.reshape(rss.shape) & (rss <= _RIVAL * lowest)
+    rival[best, np.arange(size)] = False
+    place, curve = np.nonzero(rival)
+    if place.size == 0:
+        return best, np.arange(size)
+    order = np.lexsort((rss[place, curve], curve))
+    place, curve = place[order], curve[order]
+    number = np.arange(curve.size) - np.searchsorted(curve, curve)
+    kept = number < starts - 1
+    return np.concatenate([best, place[kept]]), np.concatenate([np.arange(size), curve[kept]])
 
 
-def _grid(problem: Problem, *, coarse: bool = False) -> tuple[Array, Array, Array]:
-    """A fixed grid over the doses: t, steepness and residual sum of squares, shape (places, curves)."""
-    least, most = problem.doses()
-    positions, slopes = (_GRID_POSITIONS[::2], _GRID_STEEPNESS[1::2]) if coarse else (_GRID_POSITIONS, _GRID_STEEPNESS)
-    places = [(share, slope) for share in positions for slope in slopes]
-    t = np.stack([np.clip(least + share * (most - least), problem.low[0], problem.high[0]) for share, _ in places])
-    steepness = np.stack([np.clip(np.full(least.size, m), problem.low[1], problem.high[1]) for _, m in places])
-    return t, steepness, _grid_rss(problem, t, steepness)
+def grid_start(problem: Problem, *, without: int | None = None) -> Array:
+    """Best place of a coarse grid, for each curve, shape (nonlinear, curves); `without` names one that is held."""
+    places, _ = _places(problem, coarse=True, without=without)
+    best = np.stack([evaluate(problem, places[:, k]) for k in range(places.shape[1])]).argmin(axis=0)
+    return np.asarray(places[:, best, np.arange(best.size)])
 
 
-def _grid_rss(problem: Problem, ts: Array, ms: Array) -> Array:
+def _places(
+    problem: Problem, *, coarse: bool = False, without: int | None = None
+) -> tuple[Array, tuple[int, ...]]:  # fmt: skip
+    """A fixed grid: places, shape (nonlinear, places, curves), and its extent along each parameter."""
+    least, most = problem.span()
+    q = problem.curve.q
+    axes = [term.grid(least, most, coarse=coarse) for term in problem.curve.terms[:q]]
+    for row in range(q):
+        low, high = problem.low[row], problem.high[row]
+        if row == without or (low == high).all():
+            axes[row] = low[None, :]
+        axes[row] = np.clip(axes[row], low, high)
+    if q == 0:
+        return np.empty((0, 1, problem.base.size)), ()
+    extent = tuple(len(axis) for axis in axes)
+    if not coarse and np.prod(extent) > _MOST_PLACES:
+        return _places(problem, coarse=True, without=without)
+    index = np.indices(extent).reshape(q, -1)
+    return np.stack([axis[index[row]] for row, axis in enumerate(axes)]), extent
+
+
+def _grid_rss(problem: Problem, places: Array) -> Array:
     """Residual sums of squares at every place of a grid, shape (places, curves).
 
-    Curves that share their doses share the shares: their sums of squares are those of
-    projections by common matrices, one product for the whole grid.
+    Curves that share their doses share the columns: their sums of squares are those of
+    projections by common matrices, one product for the whole grid.  (Every built-in family
+    can be constant, so that the mean may be taken off first; a user's own curve holds a column.)
     """
-    first = problem.log_dose[:, :1]
     shared = (
-        np.isnan(problem.start).all() and np.isnan(problem.end).all()
-        and (problem.log_dose == first).all() and (problem.weight == problem.weight[:, :1]).all()
-        and (ts == ts[:, :1]).all() and (ms == ms[:, :1]).all()
+        np.isnan(problem.held).all() and problem.floor is None
+        and (problem.u == problem.u[:, :1]).all() and (problem.weight == problem.weight[:, :1]).all()
+        and (problem.sign == problem.sign[0]).all() and (places == places[:, :, :1]).all()
     )  # fmt: skip
     if not shared:
-        return np.stack([evaluate(problem, t, m) for t, m in zip(ts, ms, strict=True)])
+        return np.stack([evaluate(problem, places[:, k]) for k in range(places.shape[1])])
     root = np.sqrt(problem.weight[:, 0])
-    with np.errstate(over="ignore"):
-        share = 1.0 / (1.0 + np.exp(np.exp(ms[:, :1]) * (ts[:, :1] - first.T)))
-    columns = np.stack([(1.0 - share) * root, share * root], axis=-1)
-    basis, _ = np.linalg.qr(columns)
+    at = places[:, :, 0]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        columns = problem.curve.at(problem.u[:, :1] + 0 * at[:1], at, problem.sign[0] * np.ones(at.shape[1])).columns
+    basis, _ = np.linalg.qr(np.stack([column.T * root for column in columns], axis=-1))
     y = problem.signal * root[:, None]
     y = y - root[:, None] * (root @ y) / (root @ root)
-    projected = np.einsum("gnk,nb->gkb", basis, y, optimize=True)
-    return np.asarray(problem.base + (y**2).sum(0) - (projected**2).sum(axis=1))
+    flat = np.ascontiguousarray(basis.transpose(0, 2, 1)).reshape(-1, root.size)
+    projected = (flat @ y).reshape(*basis.shape[::2], -1)
+    return np.asarray(problem.base + (y**2).sum(0) - np.einsum("gkb,gkb->gb", projected, projected))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from halfmax.curves.curve import Term
 from halfmax.estimate.result import Estimate
 from halfmax.response import Response
 
-__all__ = ["FULL_EFFECT_DOUBT", "Level", "Points", "as_points", "is_tied", "zero_of"]
+__all__ = ["FULL_EFFECT_DOUBT", "Level", "Points", "as_points", "is_tied", "unit_of", "zero_of"]
 
 Array = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ FULL_EFFECT_DOUBT = (0.05, 0.001)
 class Level:
     """Wells of one dose: their mean, their number, and their sum of squares round the mean."""
 
-    log_dose: float
+    dose: float
     mean: float
     count: int
     squares: float
@@ -49,9 +50,9 @@ class Points:
         return sum(level.count for level in self.levels)
 
     def columns(self, *, tied: bool) -> tuple[Array, Array, Array, float]:
-        """ln dose, mean, number of wells, and unexplained sum of squares; full effect at +inf where tied."""
+        """Dose, mean, number of wells, and unexplained sum of squares; full effect at dose infinity where tied."""
         levels = self.levels if self.full is None or not tied else (*self.levels, self.full)
-        table = np.array([(level.log_dose, level.mean, level.count) for level in levels])
+        table = np.array([(level.dose, level.mean, level.count) for level in levels])
         return table[:, 0], table[:, 1], table[:, 2], float(sum(level.squares for level in levels))
 
 
@@ -64,8 +65,7 @@ def as_points(response: Response) -> Points:
     signal = response.signal[keep]
     means = np.bincount(place, signal) / counts
     squares = np.bincount(place, (signal - means[place]) ** 2)
-    with np.errstate(divide="ignore"):
-        levels = tuple(map(Level, np.log(distinct).tolist(), means.tolist(), counts.tolist(), squares.tolist()))
+    levels = tuple(map(Level, distinct.tolist(), means.tolist(), counts.tolist(), squares.tolist()))
     missing = int((~np.isfinite(response.signal) & (response.excluded == "")).sum())
     for role, name in (("kill", "kill control"), ("blank", "blank")):
         wells = response.signal[response.used & (response.role == role)]
@@ -86,3 +86,12 @@ def zero_of(response: Response) -> float:
     if blank.size:
         return float(blank.mean())
     return math.nan if response.zero is None else float(response.zero)
+
+
+def unit_of(term: Term, response: Response) -> str:
+    """Unit of a parameter of a curve through a response."""
+    if term.kind == "position":
+        return response.concentration_unit
+    if term.kind == "rate":
+        return f"1/{response.concentration_unit}"
+    return response.signal_unit if term.kind == "plateau" else ""

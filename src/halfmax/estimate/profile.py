@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.estimate.least_squares import Problem, Solution, evaluate, grid_start, minimise
+from halfmax.estimate.least_squares import Problem, Solution, grid_start, minimise
 
 __all__ = ["Profile", "held_at", "profile"]
 
@@ -30,14 +30,13 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 #: How closely the threshold is met, as a share of the root of the allowed excess.
 _PRECISION = 1e-6
-#: Precision of (t, steepness) in a fit that holds a parameter: its sum of squares is exact to the square of this.
+#: Precision of the nonlinear parameters in a fit that holds one: its sum of squares is exact to the square of this.
 _HELD_PRECISION = 1e-5
-_NUISANCE_STARTS = 9
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Ends of the intervals of (t, steepness, start, end), each shape (4, curves), infinite where open.
+    """Ends of the intervals of all parameters, each shape (parameters, curves), infinite where open.
 
     `best` is the best solution met on the way.
     """
@@ -71,7 +70,7 @@ class _Walks:
 def profile(
     problem: Problem, best: Solution, *, excess: Array, covariance: Array, limits: tuple[Array, Array]
 ) -> Profile:
-    """Profile intervals of all four parameters of every curve.
+    """Profile intervals of all parameters of every curve.
 
     Parameters
     ----------
@@ -80,10 +79,10 @@ def profile(
         The optimum from which to walk.
     excess : array, shape (curves,)
         By how much the residual sum of squares may exceed its minimum.
-    covariance : array, shape (curves, 4, 4)
-        Of (t, steepness, start, end) by the delta method, as a multiple of the residual
-        sum of squares' excess: where to look first, and how the others move along.
-    limits : (array, array), each shape (4, curves)
+    covariance : array, shape (curves, parameters, parameters)
+        By the delta method, as a multiple of the residual sum of squares' excess: where to
+        look first, and how the others move along.
+    limits : (array, array), each shape (parameters, curves)
         Where a walk ends and the interval is called open; equal for what is held.
     """
     optimum, held = best.parameters(), limits[0] == limits[1]
@@ -91,7 +90,7 @@ def profile(
     k, c = walks.parameter, walks.curve
     with np.errstate(invalid="ignore", divide="ignore"):
         first = walks.optimum + walks.sign * np.sqrt(covariance[c, k, k]) * walks.goal
-        drift = np.nan_to_num(covariance[c, :2, k] / covariance[c, k, k, None], posinf=0.0, neginf=0.0).T
+        drift = np.nan_to_num(covariance[c, : problem.curve.q, k] / covariance[c, k, k, None], posinf=0.0, neginf=0.0).T
     met = _search(problem, best, best, walks, first, drift)
     for _ in range(4):
         rows, found = _elsewhere(problem, best, walks)
@@ -100,7 +99,7 @@ def profile(
         again = walks.take(rows)
         again.inner, again.warm, again.inner_height = again.end, found, _height(found, best, again)
         again.end = np.full(rows.size, np.nan)
-        still = np.zeros((2, rows.size))
+        still = np.zeros((problem.curve.q, rows.size))
         met = _search(problem, best, met, again, again.inner + 0.3 * (again.inner - again.optimum), still)
         walks.end[rows], walks.warm = again.end, walks.warm.put(rows, again.warm)
     low, high = optimum.copy(), optimum.copy()
@@ -131,7 +130,7 @@ def _height(found: Solution, best: Solution, walks: _Walks) -> Array:
 def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, first: Array, drift: Array) -> Solution:
     """Find the ends of `walks` (changed in place), starting at `first`; returns the best solution met.
 
-    `drift`, shape (2, walks), is how (t, steepness) move with the parameter that is held.
+    `drift`, shape (nonlinear, walks), is how the nonlinear parameters move with the parameter that is held.
 
     The root of the excess is nearly linear in a parameter, so the secant through the
     last two places finds the crossing in a few steps; it is kept within the bracket,
@@ -148,7 +147,7 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
         part, here = walks.take(rows), at[rows]
         ahead = here - part.inner
         change = np.clip(drift[:, rows] * ahead, -1.0, 1.0)
-        start = replace(part.warm, t=part.warm.t + change[0], steepness=part.warm.steepness + change[1])
+        start = replace(part.warm, theta=part.warm.theta + change)
         found = held_at(problem.take(part.curve), part.parameter, here, start)
         met = _with_better(met, part.curve, found)
         miss = _height(found, best, part) - part.goal
@@ -162,7 +161,7 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
         walks.end[rows[spent]] = part.sign[spent] * np.inf
         with np.errstate(divide="ignore", invalid="ignore"):
             secant = here - miss * (here - before[rows]) / (miss - missed[rows])
-            moved = np.stack([found.t - part.warm.t, found.steepness - part.warm.steepness]) / ahead
+            moved = (found.theta - part.warm.theta) / ahead
         drift[:, rows] = np.nan_to_num(moved, posinf=0.0, neginf=0.0)
         kept = np.flatnonzero(~beyond | close)
         walks.warm = walks.warm.put(rows[kept], found.take(kept))
@@ -201,7 +200,7 @@ def _next(walks: _Walks, secant: Array, outer: Array) -> Array:
 def held_at(problem: Problem, parameter: Rows, value: Array, warm: Solution) -> Solution:
     """Best fit of each curve with one of its parameters held at `value`, from a neighbour's solution."""
     held = problem.holding(parameter, value)
-    return minimise(held, warm.t, warm.steepness, precision=_HELD_PRECISION, near=True, iterations=60)
+    return minimise(held, warm.theta, precision=_HELD_PRECISION, near=True, iterations=60)
 
 
 def _elsewhere(problem: Problem, best: Solution, walks: _Walks) -> tuple[Rows, Solution]:
@@ -211,35 +210,23 @@ def _elsewhere(problem: Problem, best: Solution, walks: _Walks) -> tuple[Rows, S
         return closed, best.take(closed)
     part = walks.take(closed)
     held = problem.take(part.curve).holding(part.parameter, part.end)
-    t, steepness = _other_start(held, part.parameter)
-    far = (np.abs(t - part.warm.t) > 0.5) | (np.abs(steepness - part.warm.steepness) > 0.7)
+    start = _other_start(held, part.parameter)
+    far = (np.abs(start - part.warm.theta) > 0.5).any(axis=0)
     rows = np.flatnonzero(far)
-    found = minimise(held.take(rows), t[rows], steepness[rows], precision=_HELD_PRECISION, iterations=60)
+    found = minimise(held.take(rows), start[:, rows], precision=_HELD_PRECISION, iterations=60)
     lower = _height(found, best, part.take(rows)) < 0.999 * part.goal[rows]
     return closed[rows[lower]], found.take(np.flatnonzero(lower))
 
 
-def _other_start(held: Problem, parameter: Rows) -> tuple[Array, Array]:
+def _other_start(held: Problem, parameter: Rows) -> Array:
     """Best place of a small grid over what is free, for each curve."""
-    t, steepness = np.empty(parameter.size), np.empty(parameter.size)
-    for kind in (0, 1):
-        rows = np.flatnonzero(parameter == kind)
-        if rows.size == 0:
-            continue
-        part = held.take(rows)
-        least, most = part.doses()
-        low, high = (part.low[1], part.high[1]) if kind == 0 else (least, most)
-        places = np.linspace(low, high, _NUISANCE_STARTS + 2)[1:-1]
-        fixed = part.low[kind]
-        pairs = [(fixed, place) if kind == 0 else (place, fixed) for place in places]
-        pick = np.stack([evaluate(part, one, other) for one, other in pairs]).argmin(axis=0)
-        curves = np.arange(rows.size)
-        t[rows] = np.stack([one for one, _ in pairs])[pick, curves]
-        steepness[rows] = np.stack([other for _, other in pairs])[pick, curves]
-    rows = np.flatnonzero(parameter >= 2)
-    if rows.size:
-        t[rows], steepness[rows] = grid_start(held.take(rows), coarse=True)
-    return t, steepness
+    q = held.curve.q
+    start = np.empty((q, parameter.size))
+    kind = np.minimum(parameter, q)
+    for which in np.unique(kind):
+        rows = np.flatnonzero(kind == which)
+        start[:, rows] = grid_start(held.take(rows), without=int(which) if which < q else None)
+    return start
 
 
 def _with_better(met: Solution, curve: Rows, found: Solution) -> Solution:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from halfmax.curves import hill, hill_derivative
+from halfmax.curves import Curve, curve
 from halfmax.errors import RangeError, nearest
 from halfmax.response import Response
 from halfmax.units import format_interval
@@ -137,14 +137,17 @@ class Estimate:
         What the reader should know besides.
     response : Response or None
         The data fitted.
-    covariance : array, shape (4, 4), or None
-        Of (ln ec50, hill_slope, top, bottom); rows of held parameters are zero.
+    covariance : array, shape (parameters, parameters), or None
+        Of the curve's parameters in their order, on the scale of estimation (ln ec50,
+        hill_slope, top, bottom); rows of held ones are zero.
     p_flat, p_full, p_curve : float
         P-values: of the F-test against a flat line; of the F-test that the
         drug's full effect is that of the kill control; of the lack-of-fit F-test
         against the means of the doses. NaN where the test cannot be made.
     parts : tuple of Estimate
         The estimates that a combination or a comparison was made of.
+    curve : Curve or None
+        The curve that was fitted.
     """
 
     model: str
@@ -162,6 +165,7 @@ class Estimate:
     p_curve: float = float("nan")
     parts: tuple[Estimate, ...] = field(default=())
     label: str = ""
+    curve: Curve | None = None
 
     def __getitem__(self, name: str) -> Parameter:
         for parameter in self.parameters:
@@ -183,7 +187,7 @@ class Estimate:
 
     def predict(self, concentration: ArrayLike) -> Array:
         """Fitted signal at concentrations, shape of the input."""
-        return hill(concentration, **self._best())
+        return self._curve().value(concentration, **self._best())
 
     def band(self, concentration: ArrayLike) -> tuple[Array, Array]:
         """Pointwise confidence band of the fitted curve by the delta method with a t quantile.
@@ -197,14 +201,17 @@ class Estimate:
         x = np.atleast_1d(np.asarray(concentration, dtype=float))
         if self.covariance is None or self.df <= 0:
             return np.full(x.size, np.nan), np.full(x.size, np.nan)
-        gradient = hill_derivative(x, **self._best())
+        gradient = self._curve().derivative(x, **self._best())
         variance = np.einsum("ij,jk,ik->i", gradient, self.covariance, gradient)
         half = stats.t.ppf(0.5 + self.level / 2, self.df) * np.sqrt(np.maximum(variance, 0.0))
         centre = self.predict(x)
         return centre - half, centre + half
 
+    def _curve(self) -> Curve:
+        return curve(self.model) if self.curve is None else self.curve
+
     def _best(self) -> dict[str, float]:
-        return {name: self[name].best for name in ("ec50", "hill_slope", "top", "bottom")}
+        return {name: self[name].best for name in self._curve().outside_names}
 
     def record(self) -> dict[str, object]:
         """Flat record for CSV and JSON: each parameter with its interval, fit quality, status.

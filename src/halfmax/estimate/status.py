@@ -50,6 +50,8 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
         )
     if estimate.p_curve < 0.01:
         notes.append(f"The curve misses the means of the doses (lack of fit, {p_value(estimate.p_curve)}).")
+    if "ec50" not in estimate:
+        return _without_midpoint(estimate, notes)
     if not estimate.p_flat < SIGNIFICANCE and math.isfinite(estimate.p_flat):
         return _flat(estimate, notes, tied)
     ec50 = estimate["ec50"]
@@ -63,6 +65,17 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
             notes.append("The slope is steeper than the spacing of the doses resolves.")
     else:
         status = _open(estimate, response, doses, tied)
+    return replace(estimate, status=status, notes=tuple(notes))
+
+
+def _without_midpoint(estimate: Estimate, notes: list[str]) -> Estimate:
+    """Status of a curve that has no EC50 among its parameters."""
+    opened = [p.name for p in estimate.parameters if p.operator != "="]
+    status = "ok"
+    if not estimate.p_flat < SIGNIFICANCE and math.isfinite(estimate.p_flat):
+        status = f"no curve: a flat line does as well (F-test, {p_value(estimate.p_flat)})."
+    elif opened:
+        status = f"open: the data do not bound {', '.join(opened)} on both sides. Add points, or hold a parameter."
     return replace(estimate, status=status, notes=tuple(notes))
 
 
@@ -142,12 +155,10 @@ def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
 
 def in_direction(estimate: Estimate, direction: Direction) -> Estimate:
     """Take the EC50 from a curve that runs against what the assay can mean."""
+    if direction == "either" or "hill_slope" not in estimate:
+        return estimate
     slope = estimate["hill_slope"].best
-    if (
-        direction == "either"
-        or not estimate.status.startswith(("ok", "open"))
-        or (slope > 0) == (direction == "rising")
-    ):
+    if not estimate.status.startswith(("ok", "open")) or (slope > 0) == (direction == "rising"):
         return estimate
     response = estimate.response
     assert response is not None
