@@ -192,9 +192,9 @@ class Curve:
         """Outside names of the inside rows (nonlinear, then linear)."""
         return tuple(Named(t.name, row, "log" if t.log else "plain") for row, t in enumerate(self.terms))
 
-    def rises(self, sign: float, linear: Array) -> bool:  # noqa: ARG002
-        """Whether a curve rises; it matters where names depend on it."""
-        return False
+    def rises(self, sign: Array, linear: Array) -> NDArray[np.bool_]:  # noqa: ARG002
+        """Whether each curve rises; it matters where names depend on it."""
+        return np.zeros(sign.shape, dtype=bool)
 
     def abscissa(self, x: ArrayLike) -> Array:
         """Abscissa inside."""
@@ -220,17 +220,6 @@ class Curve:
             value = self._value(values, named.name)
             rows[named.row] = np.log(abs(value)) if named.scale != "plain" else value
         return np.array([1.0 if rising else -1.0]), rows[: self.q], rows[self.q :]
-
-    def outside(self, sign: float, rows: Array) -> dict[str, float]:
-        """Outside values of the inside rows of one curve, shape (q + p,)."""
-        rising = self.rises(sign, rows[self.q :])
-        values = {}
-        for named in self.names(rising):
-            value = float(rows[named.row])
-            if named.scale != "plain":
-                value = float(np.exp(value)) * (-1.0 if named.scale == "slope" and not rising else 1.0)
-            values[named.name] = value
-        return values
 
     def _rises_outside(self, values: Mapping[str, float]) -> bool:  # noqa: ARG002
         return False

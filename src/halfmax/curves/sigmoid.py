@@ -127,9 +127,9 @@ class Sigmoid(Curve):
             Named("top", top, "plain"), Named("bottom", bottom, "plain"),
         )  # fmt: skip
 
-    def rises(self, sign: float, linear: Array) -> bool:
+    def rises(self, sign: Array, linear: Array) -> NDArray[np.bool_]:
         """From its plateaus, or where rising and falling are two curves, from which of them it is."""
-        return sign > 0 if self.oriented else bool(linear[1] >= linear[0])
+        return np.asarray(sign > 0 if self.oriented else linear[1] >= linear[0])
 
     def _rises_outside(self, values: Mapping[str, float]) -> bool:
         return self._value(values, "hill_slope") > 0

@@ -21,11 +21,13 @@ from halfmax.estimate.profile import profile
 
 __all__ = [
     "BEYOND_DOSES",
+    "Column",
     "Constraints",
     "Fitted",
     "covariance",
     "fitted",
     "limits",
+    "outside",
     "pack",
     "profiled",
     "roots",
@@ -170,10 +172,44 @@ class Fitted:
     high: Array
     covariance: Array
 
-    @property
-    def errors(self) -> Array:
-        """Standard errors, shape (curves, parameters)."""
-        return roots(self.covariance)
+    def outside(self) -> dict[str, Column]:
+        """Parameters under their outside names."""
+        return outside(self.problem, self.best, self.low, self.high, roots(self.covariance).T)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One parameter of many curves on its outside scale, each array of shape (curves,).
+
+    `row` is the inside row of each curve; `se` is the standard error, of the logarithm where `log`.
+    """
+
+    row: NDArray[np.intp]
+    best: Array
+    low: Array
+    high: Array
+    se: Array
+    log: bool
+
+
+def outside(problem: Problem, best: Solution, low: Array, high: Array, errors: Array) -> dict[str, Column]:
+    """Parameters of a batch under their outside names; `low`, `high` and `errors` are shape (parameters, curves)."""
+    curve, curves = problem.curve, np.arange(best.rss.size)
+    rises = curve.rises(problem.sign, best.linear)
+    values = best.parameters()
+    columns = {}
+    for up, down in zip(curve.names(True), curve.names(False), strict=True):
+        row = np.where(rises, up.row, down.row)
+        value, least, most, error = (array[row, curves] for array in (values, low, high, errors))
+        if up.scale != "plain":
+            with np.errstate(over="ignore"):
+                value, least, most = np.exp(value), np.exp(least), np.exp(most)
+        if up.scale == "slope":
+            shallow = np.where(least > 0, least, -np.inf)
+            least, most = np.where(rises, shallow, -most), np.where(rises, most, -shallow)
+            error, value = error * value, np.where(rises, value, -value)
+        columns[up.name] = Column(row, value, least, most, error, up.scale == "log")
+    return columns
 
 
 def fitted(problem: Problem, best: Solution, n: Array, level: float) -> Fitted:

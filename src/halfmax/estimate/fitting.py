@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.curves import Curve, curve
-from halfmax.curves.curve import Named
 from halfmax.errors import FitError
-from halfmax.estimate.batch import Constraints, Fitted, covariance, fitted, limits, pack, roots, solved
+from halfmax.estimate.batch import Column, Constraints, Fitted, covariance, fitted, limits, pack, roots, solved
 from halfmax.estimate.least_squares import Problem, Solution, solve
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied, unit_of
 from halfmax.estimate.result import Estimate, Parameter
@@ -234,18 +233,18 @@ class _Batch:
     asked: _Asked
     fits: Fitted
     full: _FullEffect
-    errors: Array
+    columns: dict[str, Column]
     quantiles: Array
     p_flat: Array
     p_curve: Array
 
     @classmethod
     def of(cls, asked: _Asked, fits: Fitted, full: _FullEffect) -> _Batch:
-        """With standard errors, t quantiles and tests."""
+        """With outside parameters, t quantiles and tests."""
         from scipy import stats
 
         quantiles = stats.t.ppf(0.5 + asked.level / 2, np.maximum(fits.df, 1))
-        return cls(asked, fits, full, fits.errors, quantiles, *_tests(fits.problem, fits.best))
+        return cls(asked, fits, full, fits.outside(), quantiles, *_tests(fits.problem, fits.best))
 
 
 def _full_effect(points: Sequence[Points], asked: _Asked) -> _FullEffect:
@@ -270,53 +269,33 @@ def _full_effect(points: Sequence[Points], asked: _Asked) -> _FullEffect:
 
 def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Estimate:
     """Estimate of one curve of the batch, on natural scales, with its status in words."""
-    fits, curve = batch.fits, batch.asked.curve
-    names = curve.names(curve.rises(float(fits.problem.sign[i]), fits.best.linear[:, i]))
+    fits, family, quantile = batch.fits, batch.asked.curve, float(batch.quantiles[i])
+    parameters = tuple(
+        Parameter.bounded(
+            name, float(column.best[i]), float(column.low[i]), float(column.high[i]), log=column.log,
+            unit=unit_of(family.terms[column.row[i]], response), se=float(column.se[i]), quantile=quantile,
+        )
+        for name, column in batch.columns.items()
+    )  # fmt: skip
     estimate = Estimate(
-        curve.name, tuple(_parameter(named, response, batch, i) for named in names), batch.asked.level,
-        int(fits.problem.weight[:, i].sum()), float(fits.best.rss[i]), int(fits.df[i]), response=response,
-        covariance=_outside_covariance(fits.covariance[i], names, fits.best.parameters()[:, i]),
+        family.name, parameters, batch.asked.level, int(fits.problem.weight[:, i].sum()), float(fits.best.rss[i]),
+        int(fits.df[i]), response=response, covariance=_outside_covariance(batch, i),
         p_flat=float(batch.p_flat[i]), p_full=float(batch.full.p[i]), p_curve=float(batch.p_curve[i]),
-        label=response.label, curve=curve,
+        label=response.label, curve=family,
     )  # fmt: skip
     return with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
 
 
-def _parameter(named: Named, response: Response, batch: _Batch, i: int) -> Parameter:
-    """One parameter of one curve under its outside name."""
-    fits, row, quantile = batch.fits, named.row, float(batch.quantiles[i])
-    value, error = float(fits.best.parameters()[row, i]), float(batch.errors[i, row])
-    low, high = float(fits.low[row, i]), float(fits.high[row, i])
-    unit = unit_of(batch.asked.curve.terms[row], response)
-    if named.scale == "plain":
-        return Parameter.bounded(named.name, value, low, high, unit=unit, se=error, quantile=quantile)
-    value, low, high = math.exp(value), _exp(low), _exp(high)
-    if named.scale == "log":
-        return Parameter.bounded(named.name, value, low, high, log=True, unit=unit, se=error, quantile=quantile)
-    rises = fits.best.linear[1, i] >= fits.best.linear[0, i]
-    return _slope(value if rises else -value, (low, high), value * error, quantile)
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
-
-
-def _slope(best: float, ends: tuple[float, float], error: float, quantile: float) -> Parameter:
-    """Hill slope with its sign, from the interval of its size; an end at the limit of what is considered is open."""
-    shallow, steep = ends
-    if best > 0:
-        low, high = shallow if shallow > 0 else -math.inf, steep
-    else:
-        low, high = -steep, -shallow if shallow > 0 else math.inf
-    return Parameter.bounded("hill_slope", best, low, high, se=error, quantile=quantile)
-
-
-def _outside_covariance(covariance: Array, names: Sequence[Named], inside: Array) -> Array:
+def _outside_covariance(batch: _Batch, i: int) -> Array:
     """Covariance of the outside parameters, in the order of their names."""
-    order = [named.row for named in names]
-    scale = np.array([math.exp(inside[named.row]) if named.scale == "slope" else 1.0 for named in names])
+    order = [int(column.row[i]) for column in batch.columns.values()]
+    slope = batch.columns.get("hill_slope")
+    scale = np.array([abs(float(column.best[i])) if column is slope else 1.0 for column in batch.columns.values()])
+    if slope is not None and slope.best[i] < 0:
+        scale = np.where([column is slope for column in batch.columns.values()], -scale, scale)
     with np.errstate(invalid="ignore"):
-        return np.asarray(covariance[np.ix_(order, order)] * scale[:, None] * scale[None, :], dtype=float)
+        inside = batch.fits.covariance[i][np.ix_(order, order)]
+        return np.asarray(inside * scale[:, None] * scale[None, :], dtype=float)
 
 
 def _tests(problem: Problem, best: Solution) -> tuple[Array, Array]:

@@ -72,6 +72,6 @@ def _excess_of(estimate: Estimate) -> _Excess:
     around = t + error * np.linspace(-6, 6, 73)
     position = np.unique(np.clip(np.r_[around, np.linspace(low, high, 97), t], low, high))
     rows = np.zeros(position.size, dtype=np.intp)
-    held = held_at(problem.take(rows), rows, position, best.take(rows))
+    held = held_at(problem.take(rows), rows, position, best.theta[:, rows], iterations=100)
     root = np.sqrt(np.maximum(held.rss - best.rss[0], 0.0)) * np.sign(position - t)
     return _Excess(t, (low, high), position, root)

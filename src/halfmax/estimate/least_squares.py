@@ -332,53 +332,52 @@ def jacobian(problem: Problem, solution: Solution) -> Array:
 
 
 def minimise(
-    problem: Problem, theta: Array, *, precision: float = 1e-8, near: bool = False, iterations: int = 200
+    problem: Problem, theta: Array, *, precision: float = 1e-8, damping: Array | float = 1e-3, iterations: int = 200
 ) -> Solution:
     """Local optimum of each curve from a start, by Levenberg–Marquardt on the projected problem.
 
     A curve has converged when a step moves it by less than `precision`, or lowers its
-    sum of squares by a share of about `precision` squared. `near` says that the start
-    is a neighbour's optimum, so that the first steps need hardly any damping.
+    sum of squares by a share of about `precision` squared. Where the start is a neighbour's
+    optimum the first steps need hardly any `damping`.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if problem.curve.q == 0:
             state = _State.at(problem, theta)
             return state.solution(np.ones(state.rss.size, dtype=bool))
-        return _minimise(problem, theta, precision, 1e-7 if near else 1e-3, iterations)
+        return _minimise(problem, theta, precision, damping + np.zeros(theta.shape[1]), iterations)
 
 
-def _minimise(problem: Problem, theta: Array, precision: float, damped: float, iterations: int) -> Solution:
+def _minimise(problem: Problem, theta: Array, precision: float, damping: Array, iterations: int) -> Solution:
     enough = max(1e-14, 10.0 * precision**2)
     state = _State.at(problem, np.clip(theta, problem.low, problem.high))
     rows = np.arange(state.rss.size)
     result = state.solution(np.zeros(rows.size, dtype=bool)).take(rows)
-    damping, moving = np.full(rows.size, damped), np.ones(rows.size, dtype=bool)
+    moving = np.ones(rows.size, dtype=bool)
     before = None
-    for _ in range(iterations):
-        step = _step(problem, state, damping)
-        ahead = step if before is None else _accelerated(state.theta, step, *before)
-        before = state.theta, step
-        place = np.clip(state.theta + ahead, problem.low, problem.high)
-        moved = np.abs(place - state.theta).max(axis=0)
-        trial = _State.at(problem, place)
-        good = trial.rss <= state.rss
-        gained = state.rss - trial.rss
-        settled = (moved < precision) | (good & (moved < 1e3 * precision) & (gained <= enough * state.rss))
-        trial.keep(state, np.flatnonzero(~good))
-        state = trial
-        damping = np.where(good, np.maximum(damping * 0.1, 1e-12), damping * 6.0)
-        done = np.flatnonzero(moving & (settled | (damping > 1e12)))
+    for turn in range(iterations + 1):
+        step, promised = _step(problem, state, damping)
+        settled = (np.abs(step).max(axis=0) < precision) | ((promised <= enough * state.rss) & (damping < 1e-2))
+        done = np.flatnonzero(moving & (settled | (damping > 1e12) | (turn == iterations)))
         if done.size:
             _finish(result, rows[done], state, done, settled[done])
             moving[done] = False
-        left = np.flatnonzero(moving)
-        if left.size == 0:
-            return result
-        if left.size < 0.7 * moving.size:
-            state, damping, rows, moving = state.take(left), damping[left], rows[left], moving[left]
-            problem, before = problem.take(left), (before[0][:, left], before[1][:, left])
-    left = np.flatnonzero(moving)
-    _finish(result, rows[left], state, left, np.zeros(left.size, dtype=bool))
+            left = np.flatnonzero(moving)
+            if left.size == 0:
+                break
+            if left.size < 0.7 * moving.size:
+                state, damping, rows, moving = state.take(left), damping[left], rows[left], moving[left]
+                step, promised = step[:, left], promised[left]
+                problem = problem.take(left)
+                before = None if before is None else (before[0][:, left], before[1][:, left])
+        ahead = step if before is None else _accelerated(state.theta, step, *before)
+        before = state.theta, step
+        trial = _State.at(problem, np.clip(state.theta + ahead, problem.low, problem.high))
+        good = trial.rss <= state.rss
+        share = (state.rss - trial.rss) / np.maximum(promised, _TINY)
+        eased = np.clip(1.0 - (2.0 * share - 1.0) ** 3, 0.1, 2.0)
+        trial.keep(state, np.flatnonzero(~good))
+        state = trial
+        damping = np.where(good, np.maximum(damping * eased, 1e-12), np.maximum(damping * 6.0, 1e-4))
     return result
 
 
@@ -397,8 +396,8 @@ def _finish(result: Solution, rows: Rows, state: _State, done: Rows, converged: 
     result.rss[rows], result.converged[rows] = state.rss[done], converged
 
 
-def _step(problem: Problem, state: _State, damping: Array) -> Array:
-    """Damped Gauss–Newton step of the nonlinear parameters, the linear ones projected out."""
+def _step(problem: Problem, state: _State, damping: Array) -> tuple[Array, Array]:
+    """Damped Gauss–Newton step of the nonlinear parameters, the linear ones projected out, and the gain it promises."""
     shape = Shape(state.columns, state.inner)
     slopes = problem.curve.slopes(problem.u, state.theta, problem.sign, shape, state.linear)
     weighted = [problem.weight * slope for slope in slopes]
@@ -419,7 +418,7 @@ def _step(problem: Problem, state: _State, damping: Array) -> Array:
         matrix[i][i] = np.maximum(matrix[i][i], 0.0) * (1.0 + damping) + _TINY
     step = np.stack(_solved(*_factor(matrix), list(gradient)))
     step[:, ~np.isfinite(step).all(axis=0)] = 0.0
-    return np.asarray(np.clip(step, -_LONGEST, _LONGEST))
+    return np.clip(step, -_LONGEST, _LONGEST), np.einsum("ij,ij->j", step, gradient)
 
 
 def _projections(state: _State, slope: Array) -> list[Array]:

@@ -22,16 +22,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.estimate.least_squares import Problem, Solution, grid_start, minimise
+from halfmax.estimate.least_squares import Problem, Solution, evaluate, grid_start, minimise
 
 __all__ = ["Profile", "held_at", "profile"]
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
-#: How closely the threshold is met, as a share of the root of the allowed excess.
-_PRECISION = 1e-6
+Flags = NDArray[np.bool_]
+#: Another start is followed if its sum of squares is less than this many times that of the crossing.
+_RIVAL = 1.5
+#: Iterations of an inner fit before the others go on without it.
+_PATIENCE = 6
+#: How often an inner fit that has not converged is taken up again.
+_TRIES = 5
+#: How closely the threshold is met, as a share of the root of the allowed excess; eased where a profile is hard to
+#: follow, up to the coarsest.
+_PRECISION, _COARSEST = 3e-6, 1e-3
 #: Precision of the nonlinear parameters in a fit that holds one: its sum of squares is exact to the square of this.
-_HELD_PRECISION = 1e-5
+_HELD_PRECISION = 1e-4
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class _Walks:
     inner: Array
     inner_height: Array
     end: Array
+    rate: Array
     warm: Solution
 
     def take(self, rows: Rows) -> _Walks:
@@ -89,11 +98,13 @@ def profile(
     walks = _walks(best, excess, held, limits)
     k, c = walks.parameter, walks.curve
     with np.errstate(invalid="ignore", divide="ignore"):
-        first = walks.optimum + walks.sign * np.sqrt(covariance[c, k, k]) * walks.goal
+        walks.rate = walks.sign * np.sqrt(covariance[c, k, k])
+        first = walks.optimum + walks.rate * walks.goal
         drift = np.nan_to_num(covariance[c, : problem.curve.q, k] / covariance[c, k, k, None], posinf=0.0, neginf=0.0).T
     met = _search(problem, best, best, walks, first, drift)
+    rows = np.flatnonzero(np.isfinite(walks.end))
     for _ in range(4):
-        rows, found = _elsewhere(problem, best, walks)
+        rows, found = _elsewhere(problem, best, walks, rows)
         if rows.size == 0:
             break
         again = walks.take(rows)
@@ -102,6 +113,7 @@ def profile(
         still = np.zeros((problem.curve.q, rows.size))
         met = _search(problem, best, met, again, again.inner + 0.3 * (again.inner - again.optimum), still)
         walks.end[rows], walks.warm = again.end, walks.warm.put(rows, again.warm)
+        rows = rows[np.isfinite(again.end)]
     low, high = optimum.copy(), optimum.copy()
     below = walks.sign < 0
     low[walks.parameter[below], walks.curve[below]] = walks.end[below]
@@ -119,7 +131,7 @@ def _walks(best: Solution, excess: Array, held: NDArray[np.bool_], limits: tuple
     nothing = np.full(sign.size, np.nan)
     return _Walks(
         curve, parameter, sign, optimum, np.sqrt(excess)[curve], limit, optimum.copy(), np.zeros(sign.size), nothing,
-        best.take(curve),
+        nothing, best.take(curve),
     )  # fmt: skip
 
 
@@ -132,46 +144,69 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
 
     `drift`, shape (nonlinear, walks), is how the nonlinear parameters move with the parameter that is held.
 
-    The root of the excess is nearly linear in a parameter, so the secant through the
-    last two places finds the crossing in a few steps; it is kept within the bracket,
-    which after a few steps every third one halves, because a profile can jump.
+    The root of the excess is nearly linear in a parameter, with the slope at the optimum
+    that the delta method gives, so that inverse interpolation through it and the last two
+    places finds the crossing in a few steps; it is kept within the bracket, which after a
+    few steps every third one halves, because a profile can jump.
     """
     at, outer = _within(first, walks), np.full(walks.sign.size, np.nan)
-    before, missed = walks.inner.copy(), walks.inner_height - walks.goal
+    before, height_before = np.full((2, walks.sign.size), np.nan)
+    place, tries, visits = np.full_like(drift, np.nan), np.zeros(walks.sign.size), np.zeros(walks.sign.size)
     over = (walks.limit - walks.inner) * walks.sign <= 0
     walks.end[over] = walks.sign[over] * np.inf
     rows = np.flatnonzero(~over)
-    for turn in range(60):
-        if rows.size == 0:
-            break
+    while rows.size:
         part, here = walks.take(rows), at[rows]
         ahead = here - part.inner
-        change = np.clip(drift[:, rows] * ahead, -1.0, 1.0)
-        start = replace(part.warm, theta=part.warm.theta + change)
-        found = held_at(problem.take(part.curve), part.parameter, here, start)
+        start = np.where(tries[rows] > 0, place[:, rows], part.warm.theta + np.clip(drift[:, rows] * ahead, -1.0, 1.0))
+        found = held_at(
+            problem.take(part.curve), part.parameter, here, start, again=tries[rows] > 0,
+            iterations=_PATIENCE,
+        )  # fmt: skip
         met = _with_better(met, part.curve, found)
-        miss = _height(found, best, part) - part.goal
-        beyond = miss > 0
+        height = _height(found, best, part)
+        done = found.converged | (tries[rows] >= _TRIES)
+        place[:, rows], tries[rows] = found.theta, np.where(done, 0, tries[rows] + 1)
+        waiting, ready = rows[~done], np.flatnonzero(done)
+        part, found, height, rows, here = part.take(ready), found.take(ready), height[ready], rows[ready], here[ready]
+        miss, beyond = height - part.goal, height > part.goal
         outer[rows[beyond]], walks.inner[rows[~beyond]] = here[beyond], here[~beyond]
-        walks.inner_height[rows[~beyond]] = (miss + part.goal)[~beyond]
-        close = np.abs(miss) <= _PRECISION * part.goal
-        close |= np.abs(outer[rows] - walks.inner[rows]) <= _PRECISION * np.abs(here - part.optimum)
-        walks.end[rows[close]] = here[close]
+        walks.inner_height[rows[~beyond]] = height[~beyond]
+        enough = np.minimum(_PRECISION * 4.0 ** np.maximum(visits[rows] - 4, 0), _COARSEST)
+        close = np.abs(miss) <= enough * part.goal
+        close |= np.abs(outer[rows] - walks.inner[rows]) <= enough * np.abs(here - part.optimum)
+        visits[rows] += 1
         spent = ~beyond & ~close & (here == part.limit)
-        walks.end[rows[spent]] = part.sign[spent] * np.inf
+        walks.end[rows] = np.where(close | (visits[rows] > 60), here, np.where(spent, part.sign * np.inf, np.nan))
         with np.errstate(divide="ignore", invalid="ignore"):
-            secant = here - miss * (here - before[rows]) / (miss - missed[rows])
-            moved = (found.theta - part.warm.theta) / ahead
+            crossing = _crossing(part, (here, height), (before[rows], height_before[rows]))
+            moved = (found.theta - part.warm.theta) / (here - part.inner)
         drift[:, rows] = np.nan_to_num(moved, posinf=0.0, neginf=0.0)
         kept = np.flatnonzero(~beyond | close)
         walks.warm = walks.warm.put(rows[kept], found.take(kept))
-        before[rows], missed[rows] = here, miss
-        left = ~(close | spent)
+        before[rows], height_before[rows] = here, height
+        left = np.isnan(walks.end[rows])
         rows = rows[left]
-        guess = secant[left] if turn < 6 or turn % 3 else np.full(rows.size, np.nan)
-        at[rows] = _next(walks.take(rows), guess, outer[rows])
-    walks.end[rows] = at[rows]
+        halving = (visits[rows] >= 5) & (visits[rows] % 2 == 1)
+        at[rows] = _next(walks.take(rows), np.where(halving, np.nan, crossing[left]), outer[rows])
+        rows = np.sort(np.concatenate([rows, waiting]))
     return met
+
+
+def _crossing(walks: _Walks, last: tuple[Array, Array], before: tuple[Array, Array]) -> Array:
+    """Where the root of the excess should reach the goal.
+
+    Inverse interpolation of (place - optimum) / root through its value at the optimum, which
+    the delta method gives, and at the places evaluated last.
+    """
+    ratios = [(place - walks.optimum) / height for place, height in (last, before)]
+    slope = (ratios[0] - walks.rate) / last[1]
+    bend = (slope - (ratios[1] - walks.rate) / before[1]) / (last[1] - before[1])
+    bend = np.where(np.isfinite(bend), bend, 0.0)
+    ratio = ratios[0] + (walks.goal - last[1]) * (slope + bend * walks.goal)
+    guess = walks.optimum + walks.goal * ratio
+    secant = last[0] + (walks.goal - last[1]) * (last[0] - before[0]) / (last[1] - before[1])
+    return np.where(np.isfinite(guess), guess, secant)
 
 
 def _within(at: Array, walks: _Walks) -> Array:
@@ -182,14 +217,12 @@ def _within(at: Array, walks: _Walks) -> Array:
     return np.asarray(np.where(step >= span, walks.limit, walks.inner + walks.sign * step))
 
 
-def _next(walks: _Walks, secant: Array, outer: Array) -> Array:
-    """Where to look next: near the secant's place, within the bracket, or beyond the inner end while there is none."""
+def _next(walks: _Walks, guess: Array, outer: Array) -> Array:
+    """Where to look next: near the guess, within the bracket, or beyond the inner end while there is none."""
     bracketed = np.isfinite(outer)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        share = (secant - walks.inner) / (outer - walks.inner)
-        growth = np.nan_to_num(
-            (secant - walks.optimum) / (walks.inner - walks.optimum), nan=4.0, posinf=4.0, neginf=4.0
-        )
+        share = (guess - walks.inner) / (outer - walks.inner)
+        growth = np.nan_to_num((guess - walks.optimum) / (walks.inner - walks.optimum), nan=4.0, posinf=4.0, neginf=4.0)
         growth = np.minimum(growth, 4.0)
     between = walks.inner + np.where((share > 0) & (share < 1), share, 0.5) * (outer - walks.inner)
     growth = np.clip(np.where(growth > 1, growth * 1.01, 4.0), 1.05, 4.0)
@@ -197,24 +230,26 @@ def _next(walks: _Walks, secant: Array, outer: Array) -> Array:
     return np.where(bracketed, between, farther)
 
 
-def held_at(problem: Problem, parameter: Rows, value: Array, warm: Solution) -> Solution:
-    """Best fit of each curve with one of its parameters held at `value`, from a neighbour's solution."""
+def held_at(
+    problem: Problem, parameter: Rows, value: Array, start: Array, *, again: Flags | None = None, iterations: int
+) -> Solution:
+    """Best fit of each curve with one of its parameters held at `value`, from near it; `again` says where it had failed."""
     held = problem.holding(parameter, value)
-    return minimise(held, warm.theta, precision=_HELD_PRECISION, near=True, iterations=60)
+    damping = np.full(value.size, 1e-7) if again is None else np.where(again, 1e-2, 1e-7)
+    return minimise(held, start, precision=_HELD_PRECISION, damping=damping, iterations=iterations)
 
 
-def _elsewhere(problem: Problem, best: Solution, walks: _Walks) -> tuple[Rows, Solution]:
-    """Closed ends at which another start fits clearly better, with its solution: they are no ends."""
-    closed = np.flatnonzero(np.isfinite(walks.end))
+def _elsewhere(problem: Problem, best: Solution, walks: _Walks, closed: Rows) -> tuple[Rows, Solution]:
+    """Those of some closed ends at which another start fits clearly better, with its solution: they are no ends."""
     if closed.size == 0:
         return closed, best.take(closed)
     part = walks.take(closed)
     held = problem.take(part.curve).holding(part.parameter, part.end)
     start = _other_start(held, part.parameter)
-    far = (np.abs(start - part.warm.theta) > 0.5).any(axis=0)
+    far = (np.abs(start - part.warm.theta) > 0.5).any(axis=0) & (evaluate(held, start) < _RIVAL * part.warm.rss)
     rows = np.flatnonzero(far)
     found = minimise(held.take(rows), start[:, rows], precision=_HELD_PRECISION, iterations=60)
-    lower = _height(found, best, part.take(rows)) < 0.999 * part.goal[rows]
+    lower = _height(found, best, part.take(rows)) < 0.995 * part.goal[rows]
     return closed[rows[lower]], found.take(np.flatnonzero(lower))
 
 
