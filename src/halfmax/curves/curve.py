@@ -94,7 +94,7 @@ class Term:
 
     def grid(self, least: Array, most: Array, *, coarse: bool) -> Array:
         """Places from which to look for it, shape (places, curves)."""
-        step = 2 if coarse else 1
+        step = 3 if coarse else 1
         if self.held is not None:
             return np.full((1, least.size), self.held)
         if self.kind == "position":
@@ -105,7 +105,7 @@ class Term:
         places = _GRIDS.get(self.kind)
         if places is None:
             places = np.array(self.starts)
-        return places[step - 1 :: step, None] * np.ones(least.size) if places.size > 2 else places[:, None] + 0 * least
+        return places[step // 2 :: step, None] * np.ones(least.size) if places.size > 2 else places[:, None] + 0 * least
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,8 @@ class Curve:
     oriented = False
     #: Whether a flat line is one of the family.
     flattens = True
+    #: Whether its columns may be so alike that normal equations lose them.
+    delicate = False
 
     @property
     def ends(self) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.curves.curve import FAR, Curve, Shape
+from halfmax.estimate import orthogonal
 
 __all__ = ["Problem", "Solution", "evaluate", "grid_start", "jacobian", "minimise", "solve"]
 
@@ -319,6 +320,8 @@ def _coefficients(
 
 def evaluate(problem: Problem, theta: Array) -> Array:
     """Residual sum of squares at a place, with the best linear parameters."""
+    if problem.curve.delicate:
+        return orthogonal.residual_squares(problem, theta)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return _State.at(problem, theta).rss
 
@@ -340,6 +343,9 @@ def minimise(
     sum of squares by a share of about `precision` squared. Where the start is a neighbour's
     optimum the first steps need hardly any `damping`.
     """
+    if problem.curve.delicate:
+        found = orthogonal.minimise(problem, theta, precision=precision, damping=damping, iterations=3 * iterations)
+        return Solution(*found)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if problem.curve.q == 0:
             state = _State.at(problem, theta)
@@ -348,7 +354,7 @@ def minimise(
 
 
 def _minimise(problem: Problem, theta: Array, precision: float, damping: Array, iterations: int) -> Solution:
-    enough = max(1e-14, 10.0 * precision**2)
+    enough = max(1e-13, 10.0 * precision**2)
     state = _State.at(problem, np.clip(theta, problem.low, problem.high))
     rows = np.arange(state.rss.size)
     result = state.solution(np.zeros(rows.size, dtype=bool)).take(rows)

@@ -17,7 +17,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +33,13 @@ Flags = NDArray[np.bool_]
 _RIVAL = 1.5
 #: Iterations of an inner fit before the others go on without it.
 _PATIENCE = 6
+#: Longest first step, as a share of the way to the limit.
+_FIRST = 0.07
 #: How often an inner fit that has not converged is taken up again.
 _TRIES = 5
 #: How closely the threshold is met, as a share of the root of the allowed excess; eased where a profile is hard to
 #: follow, up to the coarsest.
-_PRECISION, _COARSEST = 3e-6, 1e-3
+_PRECISION, _COARSEST = 2e-5, 2e-3
 #: Precision of the nonlinear parameters in a fit that holds one: its sum of squares is exact to the square of this.
 _HELD_PRECISION = 1e-4
 
@@ -99,7 +101,8 @@ def profile(
     k, c = walks.parameter, walks.curve
     with np.errstate(invalid="ignore", divide="ignore"):
         walks.rate = walks.sign * np.sqrt(covariance[c, k, k])
-        first = walks.optimum + walks.rate * walks.goal
+        reach = _FIRST * np.abs(walks.limit - walks.optimum)
+        first = walks.optimum + np.clip(walks.rate * walks.goal, -reach, reach)
         drift = np.nan_to_num(covariance[c, : problem.curve.q, k] / covariance[c, k, k, None], posinf=0.0, neginf=0.0).T
     met = _search(problem, best, best, walks, first, drift)
     rows = np.flatnonzero(np.isfinite(walks.end))
@@ -149,7 +152,8 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
     places finds the crossing in a few steps; it is kept within the bracket, which after a
     few steps every third one halves, because a profile can jump.
     """
-    at, outer = _within(first, walks), np.full(walks.sign.size, np.nan)
+    at = _within(first, walks)
+    outer, outer_height = np.full((2, walks.sign.size), np.nan)
     before, height_before = np.full((2, walks.sign.size), np.nan)
     place, tries, visits = np.full_like(drift, np.nan), np.zeros(walks.sign.size), np.zeros(walks.sign.size)
     over = (walks.limit - walks.inner) * walks.sign <= 0
@@ -171,8 +175,8 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
         part, found, height, rows, here = part.take(ready), found.take(ready), height[ready], rows[ready], here[ready]
         miss, beyond = height - part.goal, height > part.goal
         outer[rows[beyond]], walks.inner[rows[~beyond]] = here[beyond], here[~beyond]
-        walks.inner_height[rows[~beyond]] = height[~beyond]
-        enough = np.minimum(_PRECISION * 4.0 ** np.maximum(visits[rows] - 4, 0), _COARSEST)
+        outer_height[rows[beyond]], walks.inner_height[rows[~beyond]] = height[beyond], height[~beyond]
+        enough = np.minimum(_PRECISION * 4.0 ** np.maximum(visits[rows] - 3, 0), _COARSEST)
         close = np.abs(miss) <= enough * part.goal
         close |= np.abs(outer[rows] - walks.inner[rows]) <= enough * np.abs(here - part.optimum)
         visits[rows] += 1
@@ -187,8 +191,7 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
         before[rows], height_before[rows] = here, height
         left = np.isnan(walks.end[rows])
         rows = rows[left]
-        halving = (visits[rows] >= 5) & (visits[rows] % 2 == 1)
-        at[rows] = _next(walks.take(rows), np.where(halving, np.nan, crossing[left]), outer[rows])
+        at[rows] = _next(walks.take(rows), crossing[left], (outer[rows], outer_height[rows]), visits[rows])
         rows = np.sort(np.concatenate([rows, waiting]))
     return met
 
@@ -217,23 +220,25 @@ def _within(at: Array, walks: _Walks) -> Array:
     return np.asarray(np.where(step >= span, walks.limit, walks.inner + walks.sign * step))
 
 
-def _next(walks: _Walks, guess: Array, outer: Array) -> Array:
-    """Where to look next: near the guess, within the bracket, or beyond the inner end while there is none."""
-    bracketed = np.isfinite(outer)
+def _next(walks: _Walks, guess: Array, outer: tuple[Array, Array], visits: Array) -> Array:
+    """Where to look next: the guess, the secant, or half way, within the bracket; beyond the inner end without one."""
+    place, height = outer
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        share = (guess - walks.inner) / (outer - walks.inner)
-        growth = np.nan_to_num((guess - walks.optimum) / (walks.inner - walks.optimum), nan=4.0, posinf=4.0, neginf=4.0)
-        growth = np.minimum(growth, 4.0)
-    between = walks.inner + np.where((share > 0) & (share < 1), share, 0.5) * (outer - walks.inner)
-    growth = np.clip(np.where(growth > 1, growth * 1.01, 4.0), 1.05, 4.0)
-    farther = _within(walks.optimum + (walks.inner - walks.optimum) * growth, walks)
-    return np.where(bracketed, between, farther)
+        share = (guess - walks.inner) / (place - walks.inner)
+        secant = (walks.goal - walks.inner_height) / (height - walks.inner_height)
+        growth = (guess - walks.optimum) / (walks.inner - walks.optimum)
+    growth = np.where(np.isfinite(growth) & (growth > 1), growth * 1.01, 4.0)
+    share = np.where((share > 0) & (share < 1), share, np.clip(secant, 0.02, 0.98))
+    share = np.where((visits >= 5) & (visits % 3 == 2), 0.5, share)
+    between = walks.inner + share * (place - walks.inner)
+    farther = _within(walks.optimum + (walks.inner - walks.optimum) * np.clip(growth, 1.05, 4.0), walks)
+    return np.where(np.isfinite(place), between, farther)
 
 
 def held_at(
     problem: Problem, parameter: Rows, value: Array, start: Array, *, again: Flags | None = None, iterations: int
 ) -> Solution:
-    """Best fit of each curve with one of its parameters held at `value`, from near it; `again` says where it had failed."""
+    """Best fit of each curve with a parameter held at `value`, from near it; `again` says where it has not converged."""
     held = problem.holding(parameter, value)
     damping = np.full(value.size, 1e-7) if again is None else np.where(again, 1e-2, 1e-7)
     return minimise(held, start, precision=_HELD_PRECISION, damping=damping, iterations=iterations)
