@@ -39,7 +39,7 @@ _FIRST = 0.07
 _TRIES = 5
 #: How closely the threshold is met, as a share of the root of the allowed excess; eased where a profile is hard to
 #: follow, up to the coarsest.
-_PRECISION, _COARSEST = 2e-5, 2e-3
+_PRECISION, _COARSEST = 3e-6, 2e-3
 #: Precision of the nonlinear parameters in a fit that holds one: its sum of squares is exact to the square of this.
 _HELD_PRECISION = 1e-4
 
@@ -238,7 +238,7 @@ def _next(walks: _Walks, guess: Array, outer: tuple[Array, Array], visits: Array
 def held_at(
     problem: Problem, parameter: Rows, value: Array, start: Array, *, again: Flags | None = None, iterations: int
 ) -> Solution:
-    """Best fit of each curve with a parameter held at `value`, from near it; `again` says where it has not converged."""
+    """Best fit of each curve with a parameter held at `value`, from near it; `again` where that failed before."""
     held = problem.holding(parameter, value)
     damping = np.full(value.size, 1e-7) if again is None else np.where(again, 1e-2, 1e-7)
     return minimise(held, start, precision=_HELD_PRECISION, damping=damping, iterations=iterations)
