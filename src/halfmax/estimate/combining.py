@@ -1,4 +1,4 @@
-"""Join estimates: independent experiments into one EC50, two EC50s into a ratio.
+"""Join independent experiments into one value.
 
 The experiment is the sample, never the well: between-experiment variation is what
 a new experiment would meet, and pooling wells hides it (three experiments with a
@@ -11,59 +11,123 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from halfmax.errors import FitError
-from halfmax.estimate.joint import joint_ratio
+from halfmax.errors import FitError, nearest
+from halfmax.estimate.random_effects import RandomEffects, random_effects
 from halfmax.estimate.result import Estimate, Operator, Parameter
 from halfmax.units import p_value
 
-__all__ = ["combine", "compare"]
+__all__ = ["Method", "Scale", "combine", "experiment_of", "is_combination", "name_of", "spread_parameter"]
+
+Array = NDArray[np.float64]
+#: Ways to join experiments.
+Method = Literal["two-stage t", "random effects"]
+_LABELS = {"ec50": "EC50", "ec50_absolute": "the absolute EC50"}
 
 
-class _Names(dict[str, str]):
-    """Names of parameters for people; a name without entry stands for itself."""
-
-    def __missing__(self, name: str) -> str:
-        return name
+def name_of(parameter: str) -> str:
+    """Name of a parameter for people."""
+    return _LABELS.get(parameter, parameter)
 
 
-_LABELS = _Names(ec50="EC50", ec50_absolute="the absolute EC50")
+def experiment_of(estimate: Estimate) -> str:
+    """Name of the experiment that an estimate is of; empty where nothing says."""
+    if estimate.response is not None:
+        return estimate.response.experiment
+    return experiment_of(estimate.parts[0]) if estimate.parts else ""
+
+
+def is_combination(estimate: Estimate) -> bool:
+    """Whether an estimate was joined from experiments by `combine`."""
+    return estimate.model in get_args(Method)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale on which a parameter is averaged: logarithms for concentrations, else the numbers themselves."""
+
+    log: bool
+
+    def values(self, parts: Sequence[Parameter]) -> Array:
+        """Estimates on the scale."""
+        found = np.array([part.value for part in parts], dtype=float)
+        return np.log(found) if self.log else found
+
+    def natural(self, value: float) -> float:
+        """Back from the scale."""
+        return math.exp(value) if self.log else value
+
+    def decades(self, spread: float) -> float:
+        """A standard deviation on the scale, in decades where that is the logarithm."""
+        return spread / math.log(10) if self.log else spread
+
+    def named(self, name: str) -> str:
+        """Name of a standard deviation: in decades it says so."""
+        return f"{name}_log10" if self.log else name
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """What a method makes of the experiments: the parameter, what comes with it, and words."""
+
+    parameter: Parameter
+    status: str
+    extra: tuple[Parameter, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def combine(
-    estimates: Sequence[Estimate], *, parameter: str = "ec50", level: float = 0.95, label: str = ""
+    estimates: Sequence[Estimate],
+    *,
+    parameter: str = "ec50",
+    level: float = 0.95,
+    method: Method = "two-stage t",
+    label: str = "",
 ) -> Estimate:
-    """One value from independent experiments: mean and t interval of the logarithms.
+    """One value from independent experiments, with the interval that a new sample of experiments would meet.
 
-    ``mean(ln ec50) ± t(k - 1) * SD(ln ec50) / sqrt(k)`` over k experiments.
+    ``two-stage t`` gives every experiment the same weight: ``mean(ln ec50) ± t(k - 1) *
+    SD(ln ec50) / sqrt(k)`` over k experiments. ``random effects`` weighs them by
+    ``1 / (se² + tau²)``, tau² by REML, with the interval of Hartung and Knapp, for
+    experiments of very different size (see `random_effects`). Parameters that are not
+    estimated on their logarithm (such as plateaus) are averaged as they are.
 
     Parameters
     ----------
     estimates : sequence of Estimate
         One for each independent experiment.
     parameter : str
-        Which of their parameters, positive.
+        Which of their parameters.
     level : float
+    method : {"two-stage t", "random effects"}
     label : str
         Who and what, for tables and messages.
 
     Returns
     -------
     Estimate
-        With the parameter, ``sd_log10`` (between experiments, in decades) and
-        ``i_squared`` (share of it that the experiments' own errors do not explain).
-        Where an experiment gives only a bound, so does the combination.
+        With the parameter; ``sd_log10`` (between experiments, in decades, with its
+        chi-square interval) and ``tau_log10`` (the same less the experiments' own
+        errors); ``i_squared`` (share of it that these errors do not explain);
+        ``ec50_next``, the interval in which the next experiment is expected (of the
+        value that it would measure for ``two-stage t``, of its true value for
+        ``random effects``); ``sd_plate_log10`` where the experiments are means of
+        plates. Where an experiment gives only a bound, so does the combination.
 
     Raises
     ------
     FitError
-        If there is no experiment.
+        If there is no experiment, the units differ, the method is unknown, or random
+        effects are asked of experiments without standard errors.
 
     References
     ----------
     .. [1] Higgins & Thompson (2002), Stat Med 21:1539, doi 10.1002/sim.1186.
+    .. [2] Higgins, Thompson & Spiegelhalter (2009), J R Stat Soc A 172:137, doi 10.1111/j.1467-985X.2008.00552.x.
 
     Examples
     --------
@@ -73,202 +137,198 @@ def combine(
     >>> combine([one(4e-6), one(5e-6), one(6e-6)])["ec50"].text()
     '4.9 µM (3.0–8.2)'
     """
-    if not estimates:
-        raise FitError(f"{label or 'combine'}: there is no experiment to combine.")
-    parts = [estimate[parameter] for estimate in estimates]
-    unit = parts[0].unit
-    if any(part.unit != unit for part in parts):
-        raise FitError(
-            f"{label or 'combine'}: {parameter} comes in different units: {sorted({p.unit for p in parts})}."
-        )
+    parts = _parts(estimates, parameter, method, label)
     known = [part for part in parts if part.operator != "?"]
     notes: list[str] = []
     if len(known) < len(parts):
-        notes.append(f"{len(parts) - len(known)} of {len(parts)} experiments do not identify {_LABELS[parameter]}.")
-    joined, status = _join(known, len(parts), parameter, unit, level)
-    if len(estimates) == 1 and joined.operator != "=":
+        notes.append(f"{len(parts) - len(known)} of {len(parts)} experiments do not identify {name_of(parameter)}.")
+    joined = _join(known, parts[0], len(parts), level, method)
+    status = joined.status
+    if len(estimates) == 1 and joined.parameter.operator != "=":
         status, notes = estimates[0].status, []
-    spread = _heterogeneity([part for part in known if part.operator == "="])
+    spread = _heterogeneity([part for part in known if part.operator == "="], level)
     if not math.isnan(spread.p) and spread.p < 0.05:
         notes.append(
             f"The experiments differ by more than their own errors (Q test, {p_value(spread.p)}; "
-            f"I² = {100 * spread.i_squared:.0f} %)."
+            f"I² = {100 * spread.i_squared.value:.0f} %)."
         )
-    extra = (
-        Parameter("sd_log10", spread.sd, math.nan, math.nan, method="between experiments", best=spread.sd),
-        Parameter("i_squared", spread.i_squared, math.nan, math.nan, method="Q statistic", best=spread.i_squared),
-    )
+    found = {p.name: p for p in (joined.parameter, *spread.parameters, *joined.extra, *_plates(estimates, level))}
     return Estimate(
-        "two-stage t", (joined, *extra), level, len(parts), df=max(len(known) - 1, 0), status=status,
-        notes=tuple(notes), parts=tuple(estimates), label=label,
+        method, tuple(found.values()), level, len(parts), df=max(len(known) - 1, 0), status=status,
+        notes=(*notes, *joined.notes), parts=tuple(estimates), label=label,
     )  # fmt: skip
 
 
-def _join(known: Sequence[Parameter], asked: int, name: str, unit: str, level: float) -> tuple[Parameter, str]:
-    """Mean of the logarithms with its t interval, or the bound that the experiments give together."""
-    label = _LABELS[name]
+def _parts(estimates: Sequence[Estimate], parameter: str, method: str, label: str) -> list[Parameter]:
+    """The parameter of each experiment, of one unit."""
+    who = label or "combine"
+    if method not in get_args(Method):
+        raise FitError(f'{who}: no method "{method}". {nearest(method, get_args(Method))}')
+    if not estimates:
+        raise FitError(f"{who}: there is no experiment to combine.")
+    parts = [estimate[parameter] for estimate in estimates]
+    if any(part.unit != parts[0].unit for part in parts):
+        raise FitError(f"{who}: {parameter} comes in different units: {sorted({p.unit for p in parts})}.")
+    return parts
+
+
+def _join(known: Sequence[Parameter], first: Parameter, asked: int, level: float, method: Method) -> _Joined:
+    """The experiments by one of the methods, or the bound that they give together."""
+    label = name_of(first.name)
     if not known:
-        return _unknown(name, unit), f"open: none of {asked} experiments identifies {label}."
+        return _Joined(_unknown(first, method), f"open: none of {asked} experiments identifies {label}.")
     operators = {part.operator for part in known} - {"="}
     if operators == {"<", ">"}:
-        return _unknown(name, unit), f"open: some experiments bound {label} only from above, others only from below."
+        status = f"open: some experiments bound {label} only from above, others only from below."
+        return _Joined(_unknown(first, method), status)
     if len(known) == 1:
-        part = known[0]
         status = "ok, one experiment: the interval is that within the experiment, and says nothing of the next one"
-        if part.operator != "=":
+        if known[0].operator != "=":
             status = f"open: the one experiment that says anything gives only a bound of {label}"
-        return replace(part, name=name, log=True, method="within one experiment"), status
-    logs = np.log([part.value for part in known])
+        return _Joined(replace(known[0], method="within one experiment"), status)
+    if operators:
+        return _bounded(known, ">" if operators == {">"} else "<", level, method)
+    return _two_stage(known, level) if method == "two-stage t" else _random(known, level)
+
+
+def _two_stage(known: Sequence[Parameter], level: float) -> _Joined:
+    scale, first = Scale(known[0].log), known[0]
+    logs = scale.values(known)
     mean, error, half = _t_interval(logs, level)
-    low, high = math.exp(mean - half), math.exp(mean + half)
-    if not operators:
-        return Parameter(name, math.exp(mean), low, high, "=", unit, math.exp(mean), error, True, "two-stage t"), "ok"
-    operator: Operator = ">" if operators == {">"} else "<"
-    censored = sum(part.operator == operator for part in known)
-    bound = low if operator == ">" else high
-    ends = (bound, math.inf) if operator == ">" else (0.0, bound)
+    ends = scale.natural(mean - half), scale.natural(mean + half)
+    value = scale.natural(mean)
+    joined = Parameter(first.name, value, *ends, "=", first.unit, value, error, scale.log, "two-stage t")
+    reach = half * math.sqrt(logs.size + 1.0)
+    return _Joined(joined, "ok", (_next(first, scale, mean, reach),))
+
+
+def _random(known: Sequence[Parameter], level: float) -> _Joined:
+    from scipy import stats
+
+    scale, first = Scale(known[0].log), known[0]
+    found = random_effects(scale.values(known), [part.se for part in known], level=level)
+    half = float(stats.t.ppf(0.5 + level / 2, len(known) - 1)) * found.error
+    value, ends = scale.natural(found.mean), (scale.natural(found.mean - half), scale.natural(found.mean + half))
     joined = Parameter(
-        name, bound, *ends, operator, unit, math.exp(mean), error, True, "two-stage t of the bounds"
+        first.name, value, *ends, "=", first.unit, value, found.error, scale.log, "random effects, Hartung–Knapp t"
+    )
+    reach = math.inf
+    if len(known) > 2:
+        reach = float(stats.t.ppf(0.5 + level / 2, len(known) - 2)) * math.sqrt(found.tau2 + found.error**2)
+    return _Joined(joined, "ok", (_tau(scale, found), _next(first, scale, found.mean, reach)), _words(found))
+
+
+def _words(found: RandomEffects) -> tuple[str, ...]:
+    """What has to be said of a variance between experiments of zero, and of a factor below 1."""
+    notes = []
+    if found.tau2 == 0:
+        notes.append("The variance between experiments is estimated as zero, which few experiments cannot show.")
+    if found.factor < 1 - 1e-6:
+        notes.append(f"The factor of Hartung and Knapp is {found.factor:.2g}, held at 1.")
+    return tuple(notes)
+
+
+def _bounded(known: Sequence[Parameter], operator: Operator, level: float, method: Method) -> _Joined:
+    """The bound that experiments give together of which some are bounds: an end of the t interval of all."""
+    scale, first = Scale(known[0].log), known[0]
+    mean, error, half = _t_interval(scale.values(known), level)
+    bound = scale.natural(mean - half if operator == ">" else mean + half)
+    ends = (bound, math.inf) if operator == ">" else (0.0 if scale.log else -math.inf, bound)
+    joined = Parameter(
+        first.name, bound, *ends, operator, first.unit, scale.natural(mean), error, scale.log,
+        "two-stage t of the bounds",
     )  # fmt: skip
-    return joined, f"open: {censored} of {len(known)} experiments give only a bound of {label}"
+    censored = sum(part.operator == operator for part in known)
+    said = () if method == "two-stage t" else ("A bound has no standard error: the bound is that of the two stages.",)
+    return _Joined(
+        joined, f"open: {censored} of {len(known)} experiments give only a bound of {name_of(first.name)}", notes=said
+    )
 
 
-def _unknown(name: str, unit: str) -> Parameter:
-    return Parameter(name, math.nan, 0.0, math.inf, "?", unit, math.nan, math.nan, True, "two-stage t")
+def _unknown(first: Parameter, method: str) -> Parameter:
+    return Parameter(
+        first.name, math.nan, 0.0 if first.log else -math.inf, math.inf, "?", first.unit, log=first.log, method=method
+    )
 
 
-def _t_interval(logs: np.ndarray, level: float) -> tuple[float, float, float]:
+def _next(first: Parameter, scale: Scale, mean: float, reach: float) -> Parameter:
+    """Interval in which the next experiment is expected."""
+    name, value = f"{first.name}_next", scale.natural(mean)
+    if not math.isfinite(reach):
+        return replace(_unknown(first, "prediction"), name=name, best=value)
+    ends = scale.natural(mean - reach), scale.natural(mean + reach)
+    return Parameter(name, value, *ends, "=", first.unit, value, log=scale.log, method="prediction")
+
+
+def _tau(scale: Scale, found: RandomEffects) -> Parameter:
+    value, low, high = (scale.decades(math.sqrt(t)) for t in (found.tau2, found.tau2_low, found.tau2_high))
+    return Parameter(scale.named("tau"), value, low, high, method="REML, Q profile", best=value)
+
+
+def _t_interval(values: Array, level: float) -> tuple[float, float, float]:
     """Mean, standard error and half width of the t interval."""
     from scipy import stats
 
-    error = float(logs.std(ddof=1) / math.sqrt(logs.size))
-    return float(logs.mean()), error, float(stats.t.ppf(0.5 + level / 2, logs.size - 1)) * error
+    error = float(values.std(ddof=1) / math.sqrt(values.size))
+    return float(values.mean()), error, float(stats.t.ppf(0.5 + level / 2, values.size - 1)) * error
+
+
+def spread_parameter(name: str, sd: float, df: int, level: float, *, method: str) -> Parameter:
+    """A standard deviation with its chi-square interval, ``sd * sqrt(df / chi2(df))``."""
+    from scipy import stats
+
+    ends = (math.nan, math.nan)
+    if df > 0 and math.isfinite(sd):
+        high, low = (sd * math.sqrt(df / float(x)) for x in stats.chi2.ppf([0.5 - level / 2, 0.5 + level / 2], df))
+        ends = (low, high)
+    return Parameter(name, sd, *ends, method=method, best=sd)
 
 
 @dataclass(frozen=True)
 class _Heterogeneity:
-    sd: float
-    i_squared: float
+    """How much experiments differ, and the p-value of Cochran's Q."""
+
+    sd: Parameter
+    tau: Parameter
+    i_squared: Parameter
     p: float
 
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (self.sd, self.i_squared) + ((self.tau,) if math.isfinite(self.tau.value) else ())
 
-def _heterogeneity(parts: Sequence[Parameter]) -> _Heterogeneity:
-    """Between-experiment SD of log10, I², and the p-value of Cochran's Q."""
+
+def _heterogeneity(parts: Sequence[Parameter], level: float) -> _Heterogeneity:
+    """SD between experiments with and without their own errors, I², and the p-value of Cochran's Q."""
     from scipy import stats
 
-    if len(parts) < 2:
-        return _Heterogeneity(math.nan, math.nan, math.nan)
-    logs = np.log([part.value for part in parts])
-    sd = float(logs.std(ddof=1) / math.log(10))
-    errors = np.array([part.se for part in parts])
-    if not (np.isfinite(errors) & (errors > 0)).all():
-        return _Heterogeneity(sd, math.nan, math.nan)
-    weights = errors**-2.0
-    q = float((weights * (logs - (weights * logs).sum() / weights.sum()) ** 2).sum())
+    scale = Scale(not parts or parts[0].log)
+    values, errors = scale.values(parts), np.array([part.se for part in parts])
     freedom = len(parts) - 1
-    return _Heterogeneity(sd, max(0.0, 1.0 - freedom / q) if q > 0 else 0.0, float(stats.chi2.sf(q, freedom)))
-
-
-def compare(
-    one: Estimate,
-    other: Estimate,
-    *,
-    parameter: str = "ec50",
-    name: str = "ratio",
-    level: float = 0.95,
-    label: str = "",
-) -> Estimate:
-    """Ratio of a parameter of two estimates, ``other / one``, with its interval.
-
-    Between two combinations the sample is the experiment: a Welch t interval of
-    the difference of the mean logarithms.  Between two fits (of EC50, within one
-    experiment) it is the joint profile of the log ratio: the ratios r for which
-    some pair of curves with EC50s in that ratio is not significantly worse than
-    the two best curves, ``min RSS(r) <= RSS * (1 + F(1, df; level) / df)``, with
-    RSS and df those of both fits together.
-
-    Operators are carried: ``=`` over ``>`` is ``<``; a ratio of two bounds that
-    point the same way is not identified.
-
-    Parameters
-    ----------
-    one, other : Estimate
-        The selectivity index of a drug is ``other`` (spared cells) over ``one`` (target cells).
-    name : str
-        Name of the ratio, such as ``selectivity_index``.
-
-    References
-    ----------
-    .. [1] Welch (1947), Biometrika 34:28, doi 10.1093/biomet/34.1-2.28.
-
-    Examples
-    --------
-    >>> from halfmax.estimate import Estimate, Parameter, combine
-    >>> def one(v):
-    ...     return Estimate("hill4", (Parameter("ec50", v, 0.9 * v, 1.1 * v, unit="M", best=v, se=0.05, log=True),))
-    >>> tumour = combine([one(4e-6), one(5e-6), one(6e-6)])
-    >>> normal = combine([one(3.0e-5), one(3.2e-5), one(3.5e-5)])
-    >>> compare(tumour, normal)["ratio"].text()
-    '6.5 (4.2–10.2)'
-    """
-    a, b = one[parameter], other[parameter]
-    if a.unit != b.unit:
-        raise FitError(f"{label or name}: {parameter} comes in different units: {a.unit} and {b.unit}.")
-    first, second = _only_part(one), _only_part(other)
-    if parameter == "ec50" and all(side.response is not None and side.df > 0 for side in (first, second)):
-        low, high = joint_ratio(first, second, level)
-        error = math.hypot(a.se, b.se)
-        result = replace(
-            Parameter.bounded(name, b.best / a.best, low, high, log=True, se=error), method="joint profile"
-        )
-        status = "ok" if result.operator == "=" else "open: the data do not bound the ratio on both sides"
-        return _compared(result, one, other, level, label, status)
-    if a.operator == "=" and b.operator == "=":
-        value, half = b.value / a.value, _welch(a, one.df, b, other.df, level)
-        error, ends = math.hypot(a.se, b.se), (b.value / a.value * math.exp(-half), b.value / a.value * math.exp(half))
-        result = Parameter(name, value, *ends, "=", "", value, error, True, "two-stage Welch t")
-        return _compared(result, one, other, level, label, "ok")
-    operator = _operator(a.operator, b.operator)
-    if operator == "?":
-        result = Parameter(name, math.nan, 0.0, math.inf, "?", "", b.best / a.best if a.best else math.nan, log=True)
-        return _compared(result, one, other, level, label, f"open: {parameter} of both does not bound the ratio")
-    bound = b.low / a.high if operator == ">" else b.high / a.low
-    ends = (bound, math.inf) if operator == ">" else (0.0, bound)
-    result = Parameter(name, bound, *ends, operator, "", b.best / a.best, log=True, method="ratio of bounds")
-    return _compared(result, one, other, level, label, f"open: one {parameter} is only a bound")
-
-
-def _only_part(estimate: Estimate) -> Estimate:
-    """The one fit that a combination of one experiment was made of."""
-    return estimate.parts[0] if estimate.model == "two-stage t" and len(estimate.parts) == 1 else estimate
-
-
-def _operator(below: Operator, above: Operator) -> Operator:
-    """Operator of above / below."""
-    inverse: dict[Operator, Operator] = {"=": "=", ">": "<", "<": ">", "?": "?"}
-    kinds = {above, inverse[below]} - {"="}
-    return kinds.pop() if len(kinds) == 1 else "?"
-
-
-def _compared(ratio: Parameter, one: Estimate, other: Estimate, level: float, label: str, status: str) -> Estimate:
-    notes = tuple(
-        f"{part.label or 'One side'} has one experiment: the ratio's interval leaves out what a new one would bring."
-        for part in (one, other)
-        if part["ec50" if "ec50" in part else ratio.name].method == "within one experiment"
-    )
-    return Estimate(
-        f"ratio, {ratio.method}", (ratio,), level, one.n + other.n, status=status, notes=notes, parts=(one, other),
-        label=label,
+    sd = float(values.std(ddof=1)) if freedom > 0 else math.nan
+    tau = i_squared = p = math.nan
+    if freedom > 0 and (np.isfinite(errors) & (errors > 0)).all():
+        tau = math.sqrt(max(0.0, sd**2 - float((errors**2).mean())))
+        weights = errors**-2.0
+        q = float((weights * (values - (weights * values).sum() / weights.sum()) ** 2).sum())
+        i_squared, p = (max(0.0, 1.0 - freedom / q) if q > 0 else 0.0), float(stats.chi2.sf(q, freedom))
+    said = "between experiments"
+    return _Heterogeneity(
+        spread_parameter(scale.named("sd"), scale.decades(sd), freedom, level, method=said),
+        Parameter(
+            scale.named("tau"), scale.decades(tau), math.nan, math.nan, method=f"{said}, own errors taken off",
+            best=scale.decades(tau),
+        ),
+        Parameter("i_squared", i_squared, math.nan, math.nan, method="Q statistic", best=i_squared),
+        p,
     )  # fmt: skip
 
 
-def _welch(a: Parameter, df_a: int, b: Parameter, df_b: int, level: float) -> float:
-    """Half width of Welch's interval of ln b - ln a; a side within one experiment counts with a normal quantile."""
-    from scipy import stats
-
-    variance = a.se**2 + b.se**2
-    if variance == 0:
-        return 0.0
-    parts = [error**4 / df for error, df in ((a.se, df_a), (b.se, df_b)) if df > 0]
-    df = variance**2 / sum(parts) if parts and sum(parts) > 0 else math.inf
-    return float(stats.t.ppf(0.5 + level / 2, df)) * math.sqrt(variance)
+def _plates(estimates: Sequence[Estimate], level: float) -> tuple[Parameter, ...]:
+    """SD between plates of an experiment, where the experiments are means of plates."""
+    names = ("sd_plate_log10", "sd_plate")
+    found = [(estimate, name) for estimate in estimates for name in names if name in estimate]
+    if not found:
+        return ()
+    estimate, name = found[0]
+    return (spread_parameter(name, estimate[name].value, estimate.df, level, method="between plates of an experiment"),)

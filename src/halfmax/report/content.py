@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
+from halfmax.estimate import Estimate
 from halfmax.report.document import Curve, Plate, StudyReport
 from halfmax.report.figure import Figure, figures
 from halfmax.report.forest import row_label
@@ -24,11 +25,15 @@ from halfmax.report.tables import (
     short,
     suggestion_table,
     summary_table,
+    which,
 )
+from halfmax.report.variation import influence_table, variation_table, variation_words
 from halfmax.report.wording import References, Work, methods, undetermined
 
 __all__ = ["Content", "content_of"]
 
+#: Kinds of figures, in the order of the report.
+KINDS = ("forest", "spread", "curve", "plate")
 #: Suspect wells named under a plate; the table of all of them stands further down.
 MOST_LOOKS = 4
 READ_CURVES = (
@@ -88,6 +93,10 @@ class Content:
     comparisons: Table | None
     ratio_notes: tuple[str, ...]
     forests: tuple[Figure, ...]
+    variation: Table | None
+    variation_words: str
+    spreads: tuple[Figure, ...]
+    influence: Table | None
     curves: tuple[CurvePart, ...]
     plates: tuple[PlatePart, ...]
     quality: Table | None
@@ -109,7 +118,7 @@ def content_of(report: StudyReport) -> Content:
 
     cite = References()
     drawn = figures(report)
-    kinds = {kind: [figure for figure in drawn if figure.kind == kind] for kind in ("forest", "curve", "plate")}
+    kinds = {kind: [figure for figure in drawn if figure.kind == kind] for kind in KINDS}
     summary, comparisons = summary_table(report, cite), comparison_table(report)
     said = methods(report, cite)
     doubts = tuple(Doubt(d.title, d.statement, d.consequence, cite(*d.citations)) for d in report.discrepancies)
@@ -119,6 +128,7 @@ def content_of(report: StudyReport) -> Content:
         report, __version__, f"{100 * report.level:.0f} %", banner, date, summary, comparisons,
         _ratio_notes(report),
         tuple(kinds["forest"]),
+        variation_table(report), variation_words(report), tuple(kinds["spread"]), influence_table(report),
         tuple(
             _curve_part(report, curve, index, figure)
             for index, (curve, figure) in enumerate(zip(report.curves, kinds["curve"], strict=True))
@@ -141,11 +151,11 @@ def _ratio_notes(report: StudyReport) -> tuple[str, ...]:
 
 
 def _curve_part(report: StudyReport, curve: Curve, index: int, figure: Figure) -> CurvePart:
-    found: dict[str, list[str]] = {}
-    for fit in curve.fits:
+    found: dict[str, list[Estimate]] = {}
+    for fit in (*curve.fits, *curve.experiments):
         for note in fit.notes:
-            found.setdefault(note, []).append(fit.response.experiment if fit.response is not None else "")
-    notes = [f"Experiment {', '.join(names)}: {note}" if any(names) else note for note, names in found.items()]
+            found.setdefault(note, []).append(fit)
+    notes = [f"{who}: {note}" if (who := which(curve, fits)) else note for note, fits in found.items()]
     return CurvePart(
         row_label(curve), curve.combined["ec50"].text(),
         "" if curve.combined.status == "ok" else curve.combined.status, figure,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from halfmax.assays.viability import PlateQuality
-from halfmax.estimate import Estimate
+from halfmax.estimate import Estimate, Influence
 from halfmax.reference import Discrepancy, Value
 from halfmax.table import Source
 
@@ -25,6 +25,12 @@ class Curve:
     `absolute` is the combined EC50 on the absolute scale (half way between vehicle and
     no cells), or None where zero is not known. `published` are values of the
     literature for the same compound and line, for display beside ours.
+
+    Where plates were fitted apart, `fits` are those of the plates and `experiments` the
+    means of each experiment's plates, which were combined; else `experiments` is empty
+    and each fit is an experiment (`by_experiment` is right in both cases). `pooled` is one
+    fit through all wells as if they came from one experiment, for comparison only, and
+    `influence` the combination without each of the experiments.
     """
 
     compound: str
@@ -34,6 +40,14 @@ class Curve:
     combined: Estimate
     absolute: Estimate | None = None
     published: tuple[Value, ...] = ()
+    experiments: tuple[Estimate, ...] = ()
+    pooled: Estimate | None = None
+    influence: Influence | None = None
+
+    @property
+    def by_experiment(self) -> tuple[Estimate, ...]:
+        """One estimate for each experiment."""
+        return self.experiments or self.fits
 
     @property
     def title(self) -> str:

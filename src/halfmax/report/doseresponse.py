@@ -117,13 +117,18 @@ def curve_figure(curve: Curve, colour: str, *, simulated: bool, channel: str = "
     percent = in_percent(curve)
     displays = [(_display(r) if percent else None) or _Display() for r in responses]
     places = _places(responses)
-    wells = [row for i, r in enumerate(responses) for row in _wells(r, i, len(fits), colour, places, displays[i])]
+    names = [r.experiment if curve.experiments else str(i) for i, r in enumerate(responses)]
+    experiments = list(dict.fromkeys(names))
+    of = [experiments.index(name) for name in names]
+    shades = [shade(colour, i, len(experiments)) for i in range(len(experiments))]
+    wells = [
+        row for i, r in enumerate(responses) for row in _wells(r, of[i], len(experiments), colour, places, displays[i])
+    ]
     y = _y_axis([row["y"] for row in wells], responses, percent, channel)
     x = _x_axis(places, responses)
-    shades = [shade(colour, i, len(fits)) for i in range(len(fits))]
     seen = [row["y"] for row in wells] or [0.0, 1.0]
     reach = (2 * min(seen) - max(seen), 2 * max(seen) - min(seen))
-    fitted = [_fitted(fit, places, displays[i], shades[i], i, reach) for i, fit in enumerate(fits)]
+    fitted = [_fitted(fit, places, displays[i], shades[of[i]], i, reach) for i, fit in enumerate(fits)]
     layers = [
         *_lines([row for rows in fitted for row in rows], x, y, simulated=simulated),
         points(wells, x, y),
@@ -132,7 +137,9 @@ def curve_figure(curve: Curve, colour: str, *, simulated: bool, channel: str = "
         *simulated_label(simulated, WIDTH),
     ]
     plot = alt.layer(*layers, width=WIDTH, height=HEIGHT)
-    keys = _keys(responses, colour, simulated=simulated, level=curve.combined.level)
+    first = [responses[of.index(i)] for i in range(len(experiments))]
+    keys = _keys(first, shades, simulated=simulated, level=curve.combined.level)
+    keys += _excluded_key(responses)
     ec50 = curve.combined["ec50"].text()
     title = alt.TitleParams(text=row_label(curve), subtitle=f"EC50 {ec50}", subtitleColor=INK)
     return alt.vconcat(plot, legend(keys, WIDTH), title=title, config=configuration(simulated=simulated))
@@ -323,14 +330,13 @@ def _axis_line(places: _Places, x: Any) -> list[Any]:
     return [*layers, points(slashes, x, foot)] if slashes else layers
 
 
-def _keys(responses: Sequence[Response], colour: str, *, simulated: bool, level: float) -> list[Key]:
+def _keys(responses: Sequence[Response], shades: Sequence[str], *, simulated: bool, level: float) -> list[Key]:
+    """Legend: the experiments in the shapes and shades of their wells, the fit, the EC50."""
     keys = [
-        Key(
-            point(SHAPES[i % len(SHAPES)], shade(colour, i, len(responses)), "white", 40, 0.5),
-            f"experiment {r.experiment}",
-        )
+        Key(point(SHAPES[i % len(SHAPES)], shades[i], "white", 40, 0.5), f"experiment {r.experiment}")
         for i, r in enumerate(responses)
     ]
+    colour = shades[len(shades) // 2] if shades else MUTED
     keys.append(
         Key(
             point("M-1.6,0L1.6,0", colour, colour, 50, 1.7),
@@ -338,9 +344,12 @@ def _keys(responses: Sequence[Response], colour: str, *, simulated: bool, level:
         )
     )
     keys.append(Key(point("circle", INK, "white", 90, 1.2), f"EC50, bar: {100 * level:.0f} % interval"))
-    if any((r.excluded != "").any() for r in responses):
-        keys.append(Key(point(CROSS, "transparent", INK, 26, 1.6), "excluded"))
     return keys
+
+
+def _excluded_key(responses: Sequence[Response]) -> list[Key]:
+    found = any((r.excluded != "").any() for r in responses)
+    return [Key(point(CROSS, "transparent", INK, 26, 1.6), "excluded")] if found else []
 
 
 def curve_alt(curve: Curve) -> str:
@@ -348,6 +357,6 @@ def curve_alt(curve: Curve) -> str:
     wells = sum(int(fit.response.used.sum()) for fit in curve.fits if fit.response is not None)
     slopes = [f"{fit['hill_slope'].best:.2g}" for fit in curve.fits if math.isfinite(fit["hill_slope"].best)]
     return (
-        f"Concentration–response of {row_label(curve)}: {wells} wells in {len(curve.fits)} experiments, "
+        f"Concentration–response of {row_label(curve)}: {wells} wells in {len(curve.by_experiment)} experiments, "
         f"EC50 {curve.combined['ec50'].text()}, Hill slopes {', '.join(slopes) or 'none'}."
     )

@@ -16,6 +16,7 @@ from halfmax.report.doseresponse import curve_alt, curve_figure, in_percent
 from halfmax.report.forest import forest, forest_alt, published_points, row_label
 from halfmax.report.platemap import plate_alt, plate_figure, shows_percent
 from halfmax.report.style import SIMULATED, colours
+from halfmax.report.variation import spread_alt, spread_caption, spread_figure
 
 __all__ = ["Figure", "figures", "save_figure", "svg_of"]
 
@@ -29,7 +30,7 @@ _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 class Figure:
     """A figure: its name (also of its files), its caption, its content in words, and the chart itself.
 
-    `kind` is ``forest``, ``curve`` or ``plate``; `index` counts within a kind, in the
+    `kind` is ``forest``, ``spread``, ``curve`` or ``plate``; `index` counts within a kind, in the
     order of the report.
     """
 
@@ -45,11 +46,11 @@ class Figure:
 
 
 def figures(report: StudyReport) -> tuple[Figure, ...]:
-    """Forest plot, curves and plates of a report, in its order.
+    """Forest plot, experiments with their plates, curves and plates of a report, in its order.
 
     The charts are those of the report, to be shown in a notebook or saved by `save_figure`.
     """
-    return (*_forests(report), *_curves(report), *_plates(report))
+    return (*_forests(report), *_spreads(report), *_curves(report), *_plates(report))
 
 
 def _said(text: str, report: StudyReport) -> str:
@@ -62,13 +63,24 @@ def _forests(report: StudyReport) -> Iterator[Figure]:
     for index, chunk in enumerate(chunks):
         part = f" ({index + 1} of {len(chunks)})" if len(chunks) > 1 else ""
         caption = "EC50 of every curve; the bar is its interval."
-        if any(len(curve.fits) > 1 for curve in chunk):
+        if any(len(curve.by_experiment) > 1 for curve in chunk):
             caption += " Dot and bar: all experiments together. Small marks: single experiments."
         if any(published_points(curve) for curve in chunk):
             caption += " Diamonds: published values, with ± as printed."
         chart = forest(chunk, colour, simulated=report.simulated, title=f"EC50{part}")
         yield Figure(
             f"forest-{index + 1}", "forest", index, _said(caption, report), _said(forest_alt(chunk), report), chart
+        )
+
+
+def _spreads(report: StudyReport) -> Iterator[Figure]:
+    colour = colours(report)
+    nested = [curve for curve in report.curves if curve.experiments]
+    for index, curve in enumerate(nested):
+        chart = spread_figure(curve, colour[curve.compound, curve.cell_line], simulated=report.simulated)
+        name = f"experiments-{index + 1}-{_plain(row_label(curve))}"
+        yield Figure(
+            name, "spread", index, _said(spread_caption(curve), report), _said(spread_alt(curve), report), chart
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from halfmax.estimate import Parameter
+from halfmax.estimate.combining import experiment_of
 from halfmax.reference import Value
 from halfmax.reference.entry import QUANTITIES
 from halfmax.report.document import Curve
@@ -22,7 +23,7 @@ from halfmax.report.style import (
 )
 from halfmax.units import format_duration
 
-__all__ = ["forest", "published_points"]
+__all__ = ["axis_around", "concentration_axis", "forest", "published_points", "row_label"]
 
 WIDTH = 460
 _HEAD, _COMBINED, _STEP = 13, 31, 12
@@ -40,7 +41,7 @@ def published_points(curve: Curve) -> list[Value]:
 
 def _numbers(curve: Curve) -> list[float]:
     """Concentrations of one curve that the axis must show."""
-    parameters = [curve.combined["ec50"], *(fit["ec50"] for fit in curve.fits)]
+    parameters = [curve.combined["ec50"], *(one["ec50"] for one in curve.by_experiment)]
     shown = [p.value for p in parameters] + [v.value_M for v in published_points(curve)]
     return [x for x in shown if math.isfinite(x) and x > 0]
 
@@ -50,8 +51,12 @@ def axis_range(curves: Sequence[Curve]) -> tuple[float, float]:
     values = [x for curve in curves for x in _numbers(curve)] or [1e-7, 1e-4]
     least, most = min(values) / REACH, max(values) * REACH
     ends = [p for c in curves for p in (c.combined["ec50"].low, c.combined["ec50"].high)]
-    inside = [x for x in ends if least < x < most]
-    low, high = min(values + inside) / 1.8, max(values + inside) * 1.8
+    return axis_around(values + [x for x in ends if least < x < most])
+
+
+def axis_around(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of a logarithmic axis with room round some concentrations, never so short that scatter looks large."""
+    low, high = min(values) / 1.8, max(values) * 1.8
     wider = max(1.0, math.sqrt(LEAST_RANGE / (high / low)))
     return low / wider, high * wider
 
@@ -76,7 +81,7 @@ def forest(curves: Sequence[Curve], colour: dict[tuple[str, str], str], *, simul
     low, high = axis_range(curves)
     row_height = _row_height(curves)
     height = row_height * len(curves)
-    x = _x_axis(low, high)
+    x = concentration_axis(low, high)
     y = alt.Y("y:Q", scale=alt.Scale(domain=[height, 0], nice=False, zero=False), axis=None)
     rows: dict[str, list[Row]] = {"rules": [], "points": [], "labels": [], "values": []}
     for index, curve in enumerate(curves):
@@ -99,11 +104,12 @@ def forest(curves: Sequence[Curve], colour: dict[tuple[str, str], str], *, simul
 
 def _row_height(curves: Sequence[Curve]) -> int:
     """Height of a row with room for what the rows hold: the EC50, its experiments, published values."""
-    steps = any(len(curve.fits) > 1 for curve in curves) + any(published_points(curve) for curve in curves)
+    steps = any(len(curve.by_experiment) > 1 for curve in curves) + any(published_points(curve) for curve in curves)
     return _COMBINED + _STEP * (1 + steps)
 
 
-def _x_axis(low: float, high: float) -> Any:
+def concentration_axis(low: float, high: float) -> Any:
+    """Logarithmic axis of EC50s, labelled as a person says them."""
     import altair as alt
 
     ticks = concentration_ticks(low, high, thirds=3.2)
@@ -128,16 +134,16 @@ def _row(curve: Curve, top: float, colour: str, ends: tuple[float, float], rows:
     rows["values"].append({"y": top + _HEAD, "text": ec50.text()})
     tip = f"{row_label(curve)}: {ec50.text()}"
     _interval(ec50, top + _COMBINED, colour, ends, tip, rows)
-    for fit in curve.fits if len(curve.fits) > 1 else ():
-        own = fit["ec50"]
-        name = fit.response.experiment if fit.response is not None else ""
+    single = curve.by_experiment
+    for one in single if len(single) > 1 else ():
+        own, name = one["ec50"], experiment_of(one)
         tip = f"{row_label(curve)}, experiment {name}: {own.text()}"
         shape = {">": "triangle-right", "<": "triangle-left"}.get(own.operator, "circle")
         if own.operator != "?":
             look = point(shape, "white", colour, 34, 1.4, tip)
             rows["points"].append({"x": own.value, "y": top + _COMBINED + _STEP, **look})
     for value in published_points(curve):
-        below = _STEP * (1 + (len(curve.fits) > 1))
+        below = _STEP * (1 + (len(curve.by_experiment) > 1))
         _published(value, top + _COMBINED + below, ends, rows)
 
 
@@ -180,7 +186,7 @@ def _keys(curves: Sequence[Curve], drawn: Sequence[Row]) -> list[Key]:
     operators = {curve.combined["ec50"].operator for curve in curves}
     level = f"{100 * curves[0].combined.level:.0f} %"
     keys = [Key(point("circle", MUTED, "white", 110), f"EC50, bar: {level} interval")]
-    if any(len(curve.fits) > 1 for curve in curves):
+    if any(len(curve.by_experiment) > 1 for curve in curves):
         keys.append(Key(point("circle", "white", MUTED, 34, 1.4), "one experiment"))
     if operators & {"<", ">"}:
         keys.append(Key(point("triangle-right", MUTED, MUTED, 90), "interval open: a bound only"))

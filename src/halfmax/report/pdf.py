@@ -74,6 +74,10 @@ def _told(content: Content, folder: Path) -> dict[str, Any]:
         "comparisons": _table(content.comparisons),
         "ratio_notes": list(content.ratio_notes),
         "forests": [_figure(figure, folder) for figure in content.forests],
+        "variation": _table(content.variation),
+        "variation_words": content.variation_words,
+        "spreads": [_figure(figure, folder) for figure in content.spreads],
+        "influence": _table(content.influence),
         "read_curves": content.how_to_read_curves,
         "curves": [
             {

@@ -23,10 +23,17 @@ __all__ = [
     "exclusion_table",
     "experiment_table",
     "files_table",
+    "filled",
+    "fit_name",
+    "heads",
+    "numbers",
     "quality_table",
     "settings_table",
+    "short",
     "suggestion_table",
     "summary_table",
+    "table_of",
+    "which",
 ]
 
 Cite = Callable[[str | None], str]
@@ -139,7 +146,7 @@ def effect_percent(fit: Estimate) -> float:
 
 
 def _counts(curve: Curve) -> tuple[int, int]:
-    return len(curve.fits), sum(int(fit.response.used.sum()) for fit in curve.fits if fit.response is not None)
+    return len(curve.by_experiment), sum(int(fit.response.used.sum()) for fit in curve.fits if fit.response is not None)
 
 
 def published_text(curve: Curve, cite: Cite) -> str:
@@ -153,7 +160,7 @@ def published_text(curve: Curve, cite: Cite) -> str:
     return "; ".join(parts) or "–"
 
 
-def _filled(table: Table, kept: int) -> Table:
+def filled(table: Table, kept: int) -> Table:
     """Table without the printed columns, after the first `kept`, that say nothing in any row; the CSV has them all."""
     use = [k for k in range(len(table.columns)) if k < kept or any(row[k] != "–" for row in table.rows)]
     return replace(
@@ -166,7 +173,7 @@ def _filled(table: Table, kept: int) -> Table:
 
 def between(report: StudyReport) -> str:
     """Of what the intervals of a report speak."""
-    counts = {len(curve.fits) > 1 for curve in report.curves}
+    counts = {len(curve.by_experiment) > 1 for curve in report.curves}
     if counts == {False}:
         return "within its one experiment"
     return "between experiments" + (" (within it where there is one)" if len(counts) > 1 else "")
@@ -191,31 +198,31 @@ def summary_table(report: StudyReport, cite: Cite) -> Table:
             published_text(curve, cite),
         ))  # fmt: skip
         machine.append((
-            curve.compound, curve.cell_line, curve.time_s, *_numbers(ec50), *_numbers(absolute),
+            curve.compound, curve.cell_line, curve.time_s, *numbers(ec50), *numbers(absolute),
             min(slopes, default=math.nan), max(slopes, default=math.nan), min(effects, default=math.nan),
             max(effects, default=math.nan), experiments, wells, sd.value if sd else math.nan, curve.combined.status,
             published_text(curve, lambda key: key or ""),
         ))  # fmt: skip
     level = f"{100 * report.level:.0f} %"
-    table = _table(
+    table = table_of(
         report, "summary",
         f"EC50 of every curve with its {level} interval {between(report)}. Ranges and the SD (of log10 EC50) are "
         "those between experiments. Signal left: the plateau at full effect, as percent of the vehicle.",
         ("compound", "line", "time", f"EC50 ({level} interval)", "absolute EC50", "Hill slope", "signal left",
          "experiments / wells", "SD, log10", "status", "published"),
-        rows, (), ("compound", "cell_line", "time_s", *_heads("ec50"), *_heads("ec50_absolute"), "hill_slope_min",
+        rows, (), ("compound", "cell_line", "time_s", *heads("ec50"), *heads("ec50_absolute"), "hill_slope_min",
                    "hill_slope_max", "effect_percent_min", "effect_percent_max", "experiments", "wells", "sd_log10",
                    "status", "published"),
         machine,
     )  # fmt: skip
-    return _filled(table, 4)
+    return filled(table, 4)
 
 
-def _heads(name: str, unit: str = "_M") -> tuple[str, ...]:
+def heads(name: str, unit: str = "_M") -> tuple[str, ...]:
     return f"{name}_operator", f"{name}{unit}", f"{name}_low{unit}", f"{name}_high{unit}"
 
 
-def _numbers(parameter: Parameter | None) -> tuple[object, ...]:
+def numbers(parameter: Parameter | None) -> tuple[object, ...]:
     """Operator, value and ends; infinite ends are empty, as the operator says."""
     if parameter is None:
         return "", math.nan, math.nan, math.nan
@@ -224,7 +231,7 @@ def _numbers(parameter: Parameter | None) -> tuple[object, ...]:
     return parameter.operator, *ends
 
 
-def _table(
+def table_of(
     report: StudyReport, key: str, caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]],
     numeric: Sequence[int] = (), csv_columns: Sequence[str] = (), csv_rows: Iterable[Sequence[object]] = (),
 ) -> Table:  # fmt: skip
@@ -249,37 +256,55 @@ def comparison_table(report: StudyReport) -> Table | None:
             published = f"{one.published_ratio:.3g}{error}"
         label = one.label if one.name in one.label else f"{one.name}: {one.label}"
         rows.append((label, ratio.text(), ratio.method, one.estimate.status, published))
-        machine.append((one.name, one.label, *_numbers(ratio), ratio.method, one.estimate.status, one.published_ratio,
+        machine.append((one.name, one.label, *numbers(ratio), ratio.method, one.estimate.status, one.published_ratio,
                         one.published_error, one.published_note))  # fmt: skip
-    return _table(
+    return table_of(
         report, "comparisons", f"Ratios of EC50s with their {100 * report.level:.0f} % intervals.",
         ("comparison", "ratio", "interval by", "status", "ratio of published values"),
         rows, (),
-        ("comparison", "of", *_heads("ratio", ""), "method", "status", "published_ratio", "published_error", "note"),
+        ("comparison", "of", *heads("ratio", ""), "method", "status", "published_ratio", "published_error", "note"),
         machine,
     )  # fmt: skip
 
 
+def fit_name(curve: Curve, fit: Estimate) -> str:
+    """Which experiment a fit is of, and of which of its plates where plates were fitted apart."""
+    if fit.response is None:
+        return ""
+    plates = ", ".join(dict.fromkeys(fit.response.plate.tolist())) if curve.experiments else ""
+    return f"{fit.response.experiment}, {plates}" if plates else fit.response.experiment
+
+
+def which(curve: Curve, fits: Sequence[Estimate]) -> str:
+    """Which experiments, or plates where plates were fitted apart, some fits are of: ``Experiments 1, 3``."""
+    names = [fit_name(curve, fit).split(", ", 1)[-1] if curve.experiments else fit_name(curve, fit) for fit in fits]
+    kept = list(dict.fromkeys(filter(None, names)))
+    what = "Plate" if curve.experiments else "Experiment"
+    return f"{what}{'s' if len(kept) > 1 else ''} {', '.join(kept)}" if kept else ""
+
+
 def experiment_table(report: StudyReport, curve: Curve, index: int) -> Table:
-    """The fits of one curve, one row an experiment."""
+    """The fits of one curve, one row an experiment, or one a plate where plates were fitted apart."""
     rows, machine = [], []
     for fit in curve.fits:
-        name = fit.response.experiment if fit.response is not None else ""
+        name = fit_name(curve, fit)
         plateaus = [minus(_plain_text(fit[part])) for part in ("top", "bottom")]
         rows.append((name, fit["ec50"].text(), minus(fit["hill_slope"].text()).replace("–−", " to −"), *plateaus,
                      str(fit.n), str(fit.df), short(fit.sigma), fit.status))  # fmt: skip
-        machine.append((name, *_numbers(fit["ec50"]), *_numbers(fit["hill_slope"]), *_numbers(fit["top"]),
-                        *_numbers(fit["bottom"]), fit.n, fit.df, fit.rss, fit.sigma, fit.p_flat, fit.p_full,
+        machine.append((name, *numbers(fit["ec50"]), *numbers(fit["hill_slope"]), *numbers(fit["top"]),
+                        *numbers(fit["bottom"]), fit.n, fit.df, fit.rss, fit.sigma, fit.p_flat, fit.p_full,
                         fit.p_curve, fit.status, " ".join(fit.notes)))  # fmt: skip
     unit = next((f" ({f.response.signal_unit})" for f in curve.fits if f.response and f.response.signal_unit), "")
     shown = " Plateaus are raw signals." if in_percent(curve) else ""
-    return _table(
-        report, f"experiments-{index + 1}", f"{row_label(curve)}: the fit of each experiment.{shown}",
-        ("experiment", "EC50", "Hill slope", f"top{unit}", f"bottom{unit}", "wells", "df", f"residual SD{unit}",
+    one = "experiment, plate" if curve.experiments else "experiment"
+    each = "plate, which are averaged within their experiment" if curve.experiments else "experiment"
+    return table_of(
+        report, f"experiments-{index + 1}", f"{row_label(curve)}: the fit of each {each}.{shown}",
+        (one, "EC50", "Hill slope", f"top{unit}", f"bottom{unit}", "wells", "df", f"residual SD{unit}",
          "status"),
         rows, (5, 6, 7),
-        ("experiment", *_heads("ec50"), *_heads("hill_slope", ""), *_heads("top", ""), *_heads("bottom", ""), "wells",
-         "df", "rss", "sigma", "p_flat", "p_full", "p_curve", "status", "notes"),
+        (one.replace(", ", "_"), *heads("ec50"), *heads("hill_slope", ""), *heads("top", ""), *heads("bottom", ""),
+         "wells", "df", "rss", "sigma", "p_flat", "p_full", "p_curve", "status", "notes"),
         machine,
     )  # fmt: skip
 
@@ -331,7 +356,7 @@ def quality_table(report: StudyReport) -> Table | None:
                         *(number for name in ("edge", "rows", "columns", "drift")
                           for number in ((effects[name].percent, effects[name].p) if name in effects else ("", ""))),
                         q.n_flagged, notes))  # fmt: skip
-    table = _table(
+    table = table_of(
         report, "quality", "Quality of every plate. Sizes of effects are percent of the vehicle signal.",
         ("plate", "line", "experiment", "Z′ (95 % interval)", "verdict", "S/B", "CV vehicle, % (wells)",
          "CV full effect, % (wells)", "effects of position", "notes"), rows, (5,),
@@ -341,14 +366,14 @@ def quality_table(report: StudyReport) -> Table | None:
          "rows_percent", "rows_p", "columns_percent", "columns_p", "drift_percent", "drift_p", "n_flagged", "notes"),
         machine,
     )  # fmt: skip
-    return _filled(table, 4)
+    return filled(table, 4)
 
 
 def exclusion_table(report: StudyReport) -> Table | None:
     """Wells left out, with reasons."""
     rows = [(one.experiment, one.plate, one.well, one.reason) for one in report.exclusions]
     caption = "Wells left out of every fit, with the reason given in the study file."
-    return _table(report, "exclusions", caption, ("experiment", "plate", "well", "reason"), rows) if rows else None
+    return table_of(report, "exclusions", caption, ("experiment", "plate", "well", "reason"), rows) if rows else None
 
 
 def suggestion_table(report: StudyReport) -> Table | None:
@@ -360,7 +385,7 @@ def suggestion_table(report: StudyReport) -> Table | None:
             machine.append((s.plate, s.well, s.signal, s.expected, s.q))
     if not rows:
         return None
-    return _table(
+    return table_of(
         report, "suggestions",
         "Wells that differ from their replicates more than chance explains (false-discovery rate 1 %). "
         "Nothing was dropped: unless excluded above, they are in the fits.",
@@ -377,7 +402,7 @@ def files_table(report: StudyReport) -> Table | None:
     rows = [(s.file, s.sha256[:12], s.reader, s.version) for s in sources]
     full = [(s.file, s.sha256, s.reader, s.version) for s in sources]
     columns = ("file", "SHA-256 (first 12)", "reader", "version")
-    return _table(report, "files", "Input files.", columns, rows, (), ("file", "sha256", "reader", "version"), full)
+    return table_of(report, "files", "Input files.", columns, rows, (), ("file", "sha256", "reader", "version"), full)
 
 
 def settings_table(report: StudyReport) -> Table:
@@ -386,4 +411,4 @@ def settings_table(report: StudyReport) -> Table:
     rows = [("setting", name, value) for name, value in p.settings]
     rows += [("version", "versions", ", ".join(f"{name} {version}" for name, version in p.versions))]
     rows += [("seed", "random seed", "none" if p.seed is None else str(p.seed)), ("created", "created", p.created)]
-    return _table(report, "settings", "Settings and versions.", ("kind", "name", "value"), rows)
+    return table_of(report, "settings", "Settings and versions.", ("kind", "name", "value"), rows)

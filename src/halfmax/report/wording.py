@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from halfmax import reference
 from halfmax.estimate import Estimate
-from halfmax.report.document import StudyReport
+from halfmax.report.document import Curve, StudyReport
 from halfmax.report.forest import row_label
 from halfmax.report.style import SIMULATED
-from halfmax.report.tables import Table
+from halfmax.report.tables import Table, which
 from halfmax.units import format_duration
 
 __all__ = ["References", "Work", "methods", "undetermined"]
@@ -85,11 +85,24 @@ def methods(report: StudyReport, cite: References) -> tuple[str, ...]:
         f"with 1 and N − p degrees of freedom {cite('bates1988')}. An interval that the data do not bound is open, and "
         "is reported as > or <. Bands of curves are pointwise, by the delta method with a t quantile.",
     ]
-    if any(len(curve.fits) > 1 for curve in report.curves):
+    if any(curve.experiments for curve in report.curves):
+        said.append(
+            "Plates of one experiment share its cells and its day, but each has its own controls: they were fitted "
+            "apart, and the logarithms of their EC50s averaged within the experiment. The scatter between plates is "
+            "pooled over experiments; it is the error within an experiment, and never counts as a repeat."
+        )
+    if any(len(curve.by_experiment) > 1 for curve in report.curves):
         said.append(
             "The experiment is the sample, never the well: EC50s of several experiments were joined as the mean of "
-            "their logarithms with a t interval, in two stages. The SD between experiments is that of log10 EC50; "
-            f"Cochran's Q asks whether it exceeds their own errors {cite('higgins2002')}."
+            "their logarithms with a t interval, in two stages. The SD between experiments is that of log10 EC50, "
+            "with its chi-square interval; the next experiment is expected within mean ± t · SD · √(1 + 1/k). "
+            f"Cochran's Q asks whether the SD exceeds the experiments' own errors {cite('higgins2002')}."
+        )
+    if any(curve.pooled is not None for curve in report.curves):
+        said.append(
+            "For comparison only, all wells of a curve were put into one fit, as percent of the vehicle of their plate "
+            "(raw where a plate has none). Its interval takes wells of one experiment as independent of each other, "
+            "which they are not: it is too narrow by as much as experiments differ."
         )
     if any(curve.absolute is not None for curve in report.curves):
         said.append(
@@ -125,7 +138,7 @@ def undetermined(report: StudyReport) -> Table | None:
     """What the data leave open, curve by curve, with the experiment that would settle it."""
     rows: list[tuple[str, str, str]] = []
     for curve in report.curves:
-        rows += [(row_label(curve), *found) for found in _of_curve(curve.fits)]
+        rows += [(row_label(curve), *found) for found in _of_curve(curve)]
     for one in report.comparisons:
         if not one.estimate.status.startswith("ok"):
             rows.append((one.label, one.estimate.status, "Bound the open EC50 first; the ratio follows."))
@@ -141,34 +154,25 @@ def undetermined(report: StudyReport) -> Table | None:
     )  # fmt: skip
 
 
-def _of_curve(fits: tuple[Estimate, ...]) -> list[tuple[str, str]]:
+def _of_curve(curve: Curve) -> list[tuple[str, str]]:
     """(what, experiment) of one curve; what several experiments share is said once."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for fit in fits:
-        name = fit.response.experiment if fit.response is not None else ""
+    found: dict[tuple[str, str], list[Estimate]] = {}
+    for fit in curve.fits:
         if not fit.status.startswith("ok"):
-            why, advice = _split(fit.status)
-            found.setdefault((why, advice), []).append(name)
+            found.setdefault(_split(fit.status), []).append(fit)
         elif "extrapolated" in fit.status:
-            found.setdefault((f"{fit.status.removeprefix('ok, ')}.", "Add doses beyond it."), []).append(name)
+            found.setdefault((f"{fit.status.removeprefix('ok, ')}.", "Add doses beyond it."), []).append(fit)
         for note in fit.notes:
             if "assumes" in note:
-                found.setdefault((note, "Add higher doses, until the plateau is seen."), []).append(name)
+                found.setdefault((note, "Add higher doses, until the plateau is seen."), []).append(fit)
             elif "steeper" in note:
-                found.setdefault((note, "Add doses between those that flank the EC50."), []).append(name)
-    rows = [(f"{_names(names)}{why}", advice) for (why, advice), names in found.items()]
-    if len(fits) == 1:
+                found.setdefault((note, "Add doses between those that flank the EC50."), []).append(fit)
+    rows = [(f"{who}: {why}" if (who := which(curve, fits)) else why, advice) for (why, advice), fits in found.items()]
+    if len(curve.by_experiment) == 1:
         rows.append(
             ("How much EC50 varies between experiments: there is only one.", "Repeat it on at least two more days.")
         )
     return rows
-
-
-def _names(names: list[str]) -> str:
-    kept = [name for name in names if name]
-    if not kept:
-        return ""
-    return f"Experiment{'s' if len(kept) > 1 else ''} {', '.join(kept)}: "
 
 
 def _split(status: str) -> tuple[str, str]:

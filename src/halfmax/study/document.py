@@ -10,13 +10,23 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from halfmax.errors import FileError, HalfmaxError, RangeError, StudyError, nearest
-from halfmax.units import duration
-from halfmax.wells import parse_well
+from halfmax.units import concentration_factor, duration
+from halfmax.wells import PLATE_SHAPES, parse_well
 
-__all__ = ["Compare", "Exclude", "PlateEntry", "StudyDocument", "StudySection", "Viability", "load", "schema"]
+__all__ = [
+    "Compare",
+    "Exclude",
+    "PlateEntry",
+    "StudyDocument",
+    "StudySection",
+    "TableEntry",
+    "Viability",
+    "load",
+    "schema",
+]
 
 
 class _Section(BaseModel):
@@ -81,6 +91,75 @@ class PlateEntry(_Section):
         return value
 
 
+class TableEntry(_Section):
+    """A long table, one well a row, and what its columns mean."""
+
+    file: str = Field(description="CSV or Parquet with one well a row, relative to study.toml.")
+    concentration_column: str = Field(description="Column of the concentrations; 0 is vehicle.")
+    unit: str = Field(description='Unit of the concentrations, such as "µM".')
+    signal_column: str = Field(description="Column of the raw signals.")
+    compound: str = Field("", description="Compound, where it is the same in all rows.")
+    compound_column: str | None = Field(None, description="Column of the compounds.")
+    cell_line: str = Field("", description="Cell line, where it is the same in all rows.")
+    cell_line_column: str | None = Field(None, description="Column of the cell lines.")
+    experiment: str = Field("1", description="Independent experiment, where it is the same in all rows.")
+    experiment_column: str | None = Field(None, description="Column of the independent experiments, such as the day.")
+    plate_column: str | None = Field(None, description="Column of the plates, where there are several.")
+    plates: Literal["apart", "together"] = Field(
+        "apart", description="Whether plates of one experiment are fitted apart and averaged, or their wells together."
+    )
+    well_column: str | None = Field(None, description='Column of the wells ("C7", or numbers).')
+    well_numbers: Literal["none", "down", "across"] = Field(
+        "none", description="How numbered wells are counted: down the columns (A1, B1, …) or across (A1, A2, …)."
+    )
+    plate_wells: int = Field(96, description="Wells of a plate, for numbered wells.")
+    role_column: str | None = Field(None, description="Column of the roles: sample, vehicle, kill, blank.")
+    time: str | None = Field(None, description='Time of exposure, such as "48 h".')
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns of texts that the table must have, each once."""
+        named = (
+            self.experiment_column, self.plate_column, self.well_column, self.role_column, self.compound_column,
+            self.cell_line_column,
+        )  # fmt: skip
+        return tuple(dict.fromkeys(column for column in named if column is not None))
+
+    @field_validator("experiment", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        return str(value)
+
+    @field_validator("unit")
+    @classmethod
+    def _is_unit(cls, value: str) -> str:
+        concentration_factor(value)
+        return value
+
+    @field_validator("time")
+    @classmethod
+    def _is_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            duration(value)
+        return value
+
+    @field_validator("plate_wells")
+    @classmethod
+    def _is_plate(cls, value: int) -> int:
+        if value not in PLATE_SHAPES:
+            raise RangeError(f"no plate has {value} wells. Known: {', '.join(map(str, PLATE_SHAPES))}.")
+        return value
+
+    @model_validator(mode="after")
+    def _says_things_once(self) -> TableEntry:
+        for name in ("compound", "cell_line", "experiment"):
+            if name in self.model_fields_set and getattr(self, name) and getattr(self, f"{name}_column") is not None:
+                raise RangeError(f"{name} and {name}_column both say it. Keep one of them.")
+        if not self.compound and self.compound_column is None:
+            raise RangeError('an EC50 is of a compound. Add compound = "…" or compound_column = "…".')
+        return self
+
+
 class Exclude(_Section):
     """Wells left out, with the reason."""
 
@@ -110,6 +189,7 @@ class StudyDocument(_Section):
     study: StudySection
     viability: Viability = Field(default_factory=Viability)  # type: ignore[arg-type]
     plate: list[PlateEntry] = Field(default_factory=list)
+    table: list[TableEntry] = Field(default_factory=list)
     exclude: list[Exclude] = Field(default_factory=list)
     compare: list[Compare] = Field(default_factory=list)
 
@@ -118,6 +198,7 @@ _SECTIONS: dict[str, type[_Section]] = {
     "study": StudySection,
     "viability": Viability,
     "plate": PlateEntry,
+    "table": TableEntry,
     "exclude": Exclude,
     "compare": Compare,
 }

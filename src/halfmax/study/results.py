@@ -6,9 +6,10 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 from halfmax.errors import FileError
+from halfmax.estimate import Estimate
+from halfmax.estimate.combining import experiment_of
 from halfmax.output import write_file, write_folder, write_table
 from halfmax.report import write_html, write_pdf
 from halfmax.report.document import Curve, StudyReport
@@ -23,7 +24,9 @@ def records(report: StudyReport) -> list[dict[str, object]]:
     """One flat record for each fit, combination and ratio of a report."""
     rows: list[dict[str, object]] = []
     for curve in report.curves:
-        rows += [_labels(curve, "experiment", _experiment(fit)) | fit.record() for fit in curve.fits]
+        kind = "plate" if curve.experiments else "experiment"
+        rows += [_labels(curve, kind, experiment_of(fit), _plate(fit)) | fit.record() for fit in curve.fits]
+        rows += [_labels(curve, "experiment", experiment_of(one)) | one.record() for one in curve.experiments]
         rows.append(_labels(curve, "combined", "") | curve.combined.record())
         if curve.absolute is not None:
             rows.append(_labels(curve, "combined", "") | curve.absolute.record())
@@ -31,11 +34,12 @@ def records(report: StudyReport) -> list[dict[str, object]]:
     return [{**row, "simulated": report.simulated} for row in rows]
 
 
-def _experiment(fit: Any) -> str:
-    return str(fit.response.experiment) if fit.response is not None else ""
+def _plate(fit: Estimate) -> str:
+    """Plates that a fit is of."""
+    return ", ".join(dict.fromkeys(fit.response.plate.tolist())) if fit.response is not None else ""
 
 
-def _labels(curve: Curve, kind: str, experiment: str) -> dict[str, object]:
+def _labels(curve: Curve, kind: str, experiment: str, plate: str = "") -> dict[str, object]:
     hours = curve.time_s / 3600 if math.isfinite(curve.time_s) else None
     return {
         "kind": kind,
@@ -44,6 +48,7 @@ def _labels(curve: Curve, kind: str, experiment: str) -> dict[str, object]:
         "cell_line": curve.cell_line,
         "time_h": hours,
         "experiment": experiment,
+        "plate": plate,
     }
 
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from halfmax.errors import FileError, HalfmaxError, StudyError, nearest
-from halfmax.estimate import Estimate, absolute_ec50, combine, compare, fit_all
+from halfmax.estimate import Estimate, compare, fit_all
 from halfmax.report.document import Comparison, Curve, Exclusion, Plate, Provenance, StudyReport
-from halfmax.study.document import PlateEntry, StudyDocument, load
+from halfmax.study.curves import curves_of
+from halfmax.study.document import PlateEntry, StudyDocument, Viability, load
+from halfmax.study.tables import read_table
 from halfmax.table import AssayTable, Source
 from halfmax.units import duration
 from halfmax.wells import plate_shape
 
 if TYPE_CHECKING:
     from halfmax.assays.viability import PlateQuality
-    from halfmax.reference import Value
     from halfmax.response import Response
 
 __all__ = ["Outcome", "analyse", "run"]
@@ -104,25 +105,25 @@ def analyse(
     from halfmax.assays import viability
     from halfmax.reference import discrepancies
 
-    if not document.plate:
-        raise StudyError("study.toml names no plate. Add a [[plate]] with file and layout.")
+    if not document.plate and not document.table:
+        raise StudyError(
+            "study.toml names no plate. Add a [[plate]] with file and layout, or a [[table]] with its columns."
+        )
     progress("reading plates", 0, 4)
-    table, extra = _read_plates(document, folder)
-    simulated = document.study.simulated or any(_says_simulated(folder / entry.file) for entry in document.plate)
+    readings = _read(document, folder)
+    files = [*(entry.file for entry in document.plate), *(entry.file for entry in document.table)]
+    simulated = document.study.simulated or any(_says_simulated(folder / file) for file in files)
     settings = document.viability
-    corrected = viability.correct(table, signal=settings.signal, background=settings.background)
-    exclusions = _exclusions(document, corrected)
-    responses = viability.responses(
-        corrected, exclusions=exclusions, zero=settings.zero, quantity=settings.quantity,
-        simulated=simulated,
-    )  # fmt: skip
+    exclusions = _exclusions(document, readings.table)
     progress("fitting curves", 1, 4)
+    responses = list(_responses(readings, settings, exclusions, simulated=simulated))
     fits = fit_all(responses, settings.model, level=document.study.level, direction=settings.direction)
-    curves = tuple(_curves(responses, fits, document.study.level))
+    curves = tuple(curves_of(fits, settings, document.study.level))
     progress("judging plates", 2, 4)
-    qualities = viability.quality(corrected, exclusions=exclusions)
+    mapped = _with_wells(readings.table)
+    qualities = viability.quality(mapped, exclusions=exclusions)
     compounds = list(dict.fromkeys(curve.compound for curve in curves))
-    sources = [*table.sources, *extra, *([Source.of(study_file, reader="study")] if study_file else [])]
+    sources = [*readings.sources, *([Source.of(study_file, reader="study")] if study_file else [])]
     return StudyReport(
         title=document.study.title,
         description=document.study.description,
@@ -131,11 +132,85 @@ def analyse(
         level=document.study.level,
         curves=curves,
         comparisons=tuple(_comparisons(document, curves)),
-        plates=tuple(_plates(corrected, qualities, exclusions)),
+        plates=tuple(_plates(mapped, qualities, exclusions)),
         exclusions=tuple(Exclusion(*key, reason) for key, reason in exclusions.items()),
         discrepancies=tuple(d for compound in _known_ligands(compounds) for d in discrepancies(compound)),
         provenance=_provenance(document, sources),
     )
+
+
+@dataclass(frozen=True)
+class _Readings:
+    """All readings of a study, one channel a file; the plates that are fitted on their own; the files."""
+
+    table: AssayTable
+    apart: tuple[tuple[str, str], ...]
+    sources: tuple[Source, ...]
+
+
+def _read(document: StudyDocument, folder: Path) -> _Readings:
+    """Plates and long tables of a study."""
+    from halfmax.assays import viability
+
+    settings, parts, sources = document.viability, [], []
+    if document.plate:
+        plates, layouts = _read_plates(document, folder)
+        parts.append(viability.correct(plates, signal=settings.signal, background=settings.background))
+        sources += [*plates.sources, *layouts]
+    elif settings.signal is not None or settings.background is not None:
+        raise StudyError(
+            "viability.signal and viability.background name channels of plate files, and this study has only tables. "
+            "Take them out; the signal of a table is its signal_column."
+        )
+    apart: list[tuple[str, str]] = []
+    seen = {key: "a [[plate]]" for table in parts for key in _plates_of(table)}
+    for number, entry in enumerate(document.table, start=1):
+        try:
+            table = read_table(entry, _inside(folder, entry.file))
+        except HalfmaxError as error:
+            raise type(error)(f"table[{number}] ({entry.file}): {error}") from error
+        for key in _plates_of(table):
+            if key in seen:
+                raise StudyError(
+                    f'{seen[key]} and table[{number}] both give plate "{key[1]}" of experiment "{key[0]}". '
+                    "Its wells would count twice; take one out, or rename a file."
+                )
+            seen[key] = f"table[{number}]"
+        apart += _plates_of(table) if entry.plates == "apart" else []
+        parts.append(table)
+        sources += table.sources
+    return _Readings(AssayTable.concat(parts), tuple(apart), tuple(dict.fromkeys(sources)))
+
+
+def _plates_of(table: AssayTable) -> list[tuple[str, str]]:
+    """(experiment, plate) of a table, each once."""
+    keys = zip(table.frame["experiment"], table.frame["plate"], strict=True)
+    return list(dict.fromkeys((str(experiment), str(plate)) for experiment, plate in keys))
+
+
+def _responses(
+    readings: _Readings, settings: Viability, exclusions: dict[tuple[str, str, str], str], *, simulated: bool
+) -> Iterable[Response]:
+    """Responses of the experiments, and of each plate that is fitted on its own."""
+    from halfmax.assays import viability
+
+    frame = readings.table.frame
+    own = [key in set(readings.apart) for key in zip(frame["experiment"], frame["plate"], strict=True)]
+    rest = frame[[not alone for alone in own]]
+    parts = [rest] if len(rest) else []
+    parts += [
+        frame[(frame["experiment"] == experiment) & (frame["plate"] == plate)] for experiment, plate in readings.apart
+    ]
+    for part in parts:
+        yield from viability.responses(
+            AssayTable(part), exclusions=exclusions, zero=settings.zero, quantity=settings.quantity,
+            simulated=simulated,
+        )  # fmt: skip
+
+
+def _with_wells(table: AssayTable) -> AssayTable:
+    """Readings whose place on the plate is known: only these can be drawn and judged as plates."""
+    return AssayTable(table.frame[table.frame["well"] != ""], table.sources)
 
 
 def _read_plates(document: StudyDocument, folder: Path) -> tuple[AssayTable, list[Source]]:
@@ -231,30 +306,6 @@ def _exclusions(document: StudyDocument, table: AssayTable) -> dict[tuple[str, s
     return reasons
 
 
-def _curves(responses: Sequence[Response], fits: Sequence[Estimate], level: float) -> Iterable[Curve]:
-    """One curve a compound, line and time, its experiments combined."""
-    groups: dict[tuple[str, str, float], list[int]] = {}
-    for index, response in enumerate(responses):
-        time = response.time_s if math.isfinite(response.time_s) else -1.0
-        groups.setdefault((response.compound, response.cell_line, time), []).append(index)
-    for (compound, cell_line, time), members in groups.items():
-        own = tuple(fits[i] for i in members)
-        label = f"{compound} in {cell_line}" if cell_line else compound
-        yield Curve(
-            compound, cell_line, time if time >= 0 else math.nan, own, combine(own, level=level, label=label),
-            _absolute(own, level, label), _published(compound, cell_line),
-        )  # fmt: skip
-
-
-def _absolute(fits: Sequence[Estimate], level: float, label: str) -> Estimate | None:
-    """Absolute EC50 of the experiments combined, or None where zero is unknown."""
-    parts = [absolute_ec50(fit) for fit in fits]
-    if all(part.operator == "?" for part in parts):
-        return None
-    wrapped = [Estimate(fit.model, (part,), level, label=fit.label) for fit, part in zip(fits, parts, strict=True)]
-    return combine(wrapped, parameter="ec50_absolute", level=level, label=label)
-
-
 def _known_ligands(compounds: Iterable[str]) -> list[str]:
     from halfmax.reference import ligand
 
@@ -265,16 +316,6 @@ def _known_ligands(compounds: Iterable[str]) -> list[str]:
         except HalfmaxError:
             continue
     return list(dict.fromkeys(known))
-
-
-def _published(compound: str, cell_line: str) -> tuple[Value, ...]:
-    """EC50s of the literature for the same compound and line, or nothing."""
-    from halfmax.reference import values
-
-    try:
-        return values(ligand=compound, cell_line=cell_line, quantity="ec50")
-    except HalfmaxError:
-        return ()
 
 
 def _comparisons(document: StudyDocument, curves: Sequence[Curve]) -> Iterable[Comparison]:
