@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +32,7 @@ STEEPNESS_LIMITS = (float(np.log(0.1)), float(np.log(20.0)))
 #: The same of the asymmetry of a five-parameter curve.
 ASYMMETRY_LIMITS = (float(np.log(0.05)), float(np.log(20.0)))
 _DECADES_BEYOND = 4.0 * float(np.log(10.0))
-_LOG_KINDS = ("position", "steepness", "asymmetry", "rate", "log")
+_LOG_KINDS = ("position", "gap", "steepness", "asymmetry", "rate", "log")
 _POSITIONS = np.linspace(-0.05, 1.15, 19)
 _GRIDS: dict[str, Array] = {
     "steepness": np.log([0.35, 0.6, 1.0, 1.7, 3.0, 7.0]),
@@ -149,15 +149,21 @@ class Curve:
     reference: str
     terms: tuple[Term, ...]
     logarithmic: bool = True
-    held: Mapping[str, float] = field(default_factory=dict)
+    held: Mapping[str, float] = field(default_factory=dict, hash=False)
     page: str = ""
 
     #: Whether rising and falling are two different curves.
     oriented = False
-    #: Whether a flat line is one of the family.
-    flattens = True
+    #: How many parameters beyond a flat line the family is worth in pure noise at n doses, as (a, b) of a + b ln n;
+    #: None where no flat line is in the family. Measured: see the page on "no curve" in the documentation.
+    worth: ClassVar[tuple[float, float] | None] = None
     #: Whether its columns may be so alike that normal equations lose them.
     delicate = False
+
+    @property
+    def flattens(self) -> bool:
+        """Whether a flat line is one of the family."""
+        return self.worth is not None
 
     @property
     def ends(self) -> bool:
@@ -220,7 +226,10 @@ class Curve:
         rows = np.array([[np.nan if term.held is None else term.held] for term in self.terms])
         for named in self.names(rising):
             value = self._value(values, named.name)
-            rows[named.row] = np.log(abs(value)) if named.scale != "plain" else value
+            if named.scale == "log" and value < 0:
+                raise RangeError(f"{self.name}: {named.name} must be positive, found {value:g}.")
+            with np.errstate(divide="ignore"):
+                rows[named.row] = np.log(abs(value)) if named.scale != "plain" else value
         return np.array([1.0 if rising else -1.0]), rows[: self.q], rows[self.q :]
 
     def _rises_outside(self, values: Mapping[str, float]) -> bool:  # noqa: ARG002
@@ -239,12 +248,13 @@ class Curve:
         Raises
         ------
         RangeError
-            If a parameter is missing or unknown.
+            If a parameter is missing or unknown, or negative where it cannot be.
         """
         self._check(parameters)
         sign, theta, linear = self.inside(parameters)
         u = self.abscissa(x)
-        columns = self.at(np.atleast_1d(u).reshape(-1, 1), theta, sign).columns
+        with np.errstate(over="ignore"):
+            columns = self.at(np.atleast_1d(u).reshape(-1, 1), theta, sign).columns
         result = sum(linear[k, 0] * column[:, 0] for k, column in enumerate(columns))
         return np.asarray(result, dtype=float).reshape(u.shape)
 
@@ -256,8 +266,9 @@ class Curve:
         self._check(parameters)
         sign, theta, linear = self.inside(parameters)
         u = np.atleast_1d(self.abscissa(x)).reshape(-1, 1)
-        shape = self.at(u, theta, sign)
-        rows = [slope[:, 0] for slope in self.slopes(u, theta, sign, shape, linear)]
+        with np.errstate(over="ignore"):
+            shape = self.at(u, theta, sign)
+            rows = [slope[:, 0] for slope in self.slopes(u, theta, sign, shape, linear)]
         rows += [column[:, 0] for column in shape.columns]
         named = self.names(self._rises_outside(parameters))
         scale = [1.0 / self._value(parameters, n.name) if n.scale == "slope" else 1.0 for n in named]

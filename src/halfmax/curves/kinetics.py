@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ Array = NDArray[np.float64]
 class Exponential(Curve):
     """From the start to the end at a rate in proportion to the distance left."""
 
+    worth: ClassVar[tuple[float, float] | None] = (0.9, 0.28)
+
     def at(self, u: Array, theta: Array, sign: Array) -> Shape:  # noqa: ARG002
         """Shares of start and end."""
         left = np.exp(-np.exp(theta[0]) * u)
@@ -25,7 +28,9 @@ class Exponential(Curve):
 
     def slopes(self, u: Array, theta: Array, sign: Array, shape: Shape, linear: Array) -> list[Array]:  # noqa: ARG002
         """By ln of the rate."""
-        return [(linear[1] - linear[0]) * np.exp(theta[0]) * u * shape.columns[0]]
+        left = shape.columns[0]
+        with np.errstate(invalid="ignore"):
+            return [(linear[1] - linear[0]) * np.exp(theta[0]) * np.where(left > 0, u * left, 0.0)]
 
 
 _REFERENCE = "Motulsky & Mahan (1984), Mol Pharmacol 25:1"

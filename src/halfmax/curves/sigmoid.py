@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,10 @@ class Form:
         """Derivatives of G by the further parameters."""
         return []
 
+    def inverse(self, share: Array, extra: Array) -> Array:  # noqa: ARG002
+        """The z at which G is `share`."""
+        return np.asarray(np.log(share) - np.log1p(-share))
+
 
 class _Richards(Form):
     """G = (1 + (2**(1/f) - 1) exp(-z))**-f."""
@@ -57,6 +62,10 @@ class _Richards(Form):
         log = self._log(z, f)
         return [share * (_LN2 * np.exp(_LN2 / f - z - log) - f * log)]
 
+    def inverse(self, share: Array, extra: Array) -> Array:
+        f = np.exp(extra[0])
+        return np.asarray(np.log(np.expm1(_LN2 / f)) - np.log(np.expm1(-np.log(share) / f)))
+
     @staticmethod
     def _log(z: Array, f: Array) -> Array:
         """ln(1 + (2**(1/f) - 1) exp(-z))."""
@@ -74,6 +83,9 @@ class _Weibull1(Form):
     def slope(self, z: Array, share: Array, extra: Array) -> Array:  # noqa: ARG002
         return np.asarray(share * _LN2 * np.exp(np.minimum(-z, 700.0)))
 
+    def inverse(self, share: Array, extra: Array) -> Array:  # noqa: ARG002
+        return np.asarray(-np.log(-np.log(share) / _LN2))
+
 
 class _Weibull2(Form):
     """G = 1 - exp(-ln 2 exp(z))."""
@@ -87,6 +99,9 @@ class _Weibull2(Form):
         rise = _LN2 * np.exp(np.minimum(z, 700.0))
         return np.asarray(rise * np.exp(-rise))
 
+    def inverse(self, share: Array, extra: Array) -> Array:  # noqa: ARG002
+        return np.asarray(np.log(-np.log1p(-share) / _LN2))
+
 
 class _LogNormal(Form):
     """G = Phi(z), the standard normal distribution."""
@@ -98,6 +113,11 @@ class _LogNormal(Form):
 
     def slope(self, z: Array, share: Array, extra: Array) -> Array:  # noqa: ARG002
         return np.asarray(np.exp(-0.5 * np.minimum(z * z, 1400.0)) / np.sqrt(2.0 * np.pi))
+
+    def inverse(self, share: Array, extra: Array) -> Array:  # noqa: ARG002
+        from scipy.special import ndtri
+
+        return np.asarray(ndtri(share))
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,7 @@ class Sigmoid(Curve):
     """
 
     form: Form = field(default_factory=Form)
+    worth: ClassVar[tuple[float, float] | None] = (0.68, 0.83)
 
     @property
     def oriented(self) -> bool:  # type: ignore[override]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,8 @@ class TwoSites(Curve):
 class Bell(Curve):
     """Up and down again (or down and up): from the start to a middle plateau to the end."""
 
+    worth: ClassVar[tuple[float, float] | None] = (1.1, 1.76)
+
     def at(self, u: Array, theta: Array, sign: Array) -> Shape:  # noqa: ARG002
         """Shares of start, middle and end."""
         first, gap, steep_first, steep_second = theta
@@ -75,11 +78,17 @@ class Hormesis(Curve):
 
     alpha: float | None = None
 
+    @property
+    def worth(self) -> tuple[float, float] | None:  # type: ignore[override]
+        """Parameters beyond a flat line in noise."""
+        return (1.9, 1.16) if self.alpha is None else (2.1, 0.61)
+
     def at(self, u: Array, theta: Array, sign: Array) -> Shape:  # noqa: ARG002
         """Shares of start and end, and the stimulation times the share of the start."""
         share, slope = _logistic(u, theta[0], theta[1])
+        left = 1.0 / (1.0 + np.exp(np.exp(theta[1]) * (u - theta[0])))
         rising = self._stimulation(u)
-        return Shape([1.0 - share, share, rising * (1.0 - share)], [slope, rising])
+        return Shape([left, share, rising * left], [slope, rising])
 
     def slopes(self, u: Array, theta: Array, sign: Array, shape: Shape, linear: Array) -> list[Array]:  # noqa: ARG002
         """By ln of the location and ln steepness."""
@@ -138,7 +147,8 @@ STIMULATIONS: tuple[Curve, ...] = (
     ),
     Bell(
         "bell", "Bell-shaped", "start * (1 - s1) + middle * (s1 - s2) + end * s2, " + _S1 + ", " + _S2,
-        "Rovati & Nicosia (1994), Trends Pharmacol Sci 15:140",
+        "GraphPad Prism Curve Fitting Guide, Bell-shaped dose-response, "
+        "https://www.graphpad.com/guides/prism/latest/curve-fitting/reg_bellshaped_dose_response.htm",
         (_FIRST, _GAP, _slope("slope_first"), _slope("slope_second"), Term("start", "plateau"),
          Term("middle", "plateau"), Term("end", "plateau")),
         page="bell",

@@ -1,16 +1,19 @@
 """Estimation: from a Response to an Estimate with an honest interval."""
 
-from halfmax.estimate.absolute import absolute_ec50
 from halfmax.estimate.arrays import Fits, fit_arrays
 from halfmax.estimate.averaging import average_plates
+from halfmax.estimate.bootstrap import bootstrap, bootstrap_all
 from halfmax.estimate.combining import combine
 from halfmax.estimate.comparing import compare, compare_many
+from halfmax.estimate.derived import absolute_ec50, activity_area, effective_concentration, response_at, with_derived
 from halfmax.estimate.fitting import fit, fit_all
-from halfmax.estimate.growth import growth_metrics
+from halfmax.estimate.growth import fit_growth, fit_growth_all, growth_metrics
 from halfmax.estimate.influence import Influence, leave_one_out
 from halfmax.estimate.many import fit_many
+from halfmax.estimate.outliers import Outliers, find_outliers, find_outliers_all, fit_without, robust_fit
 from halfmax.estimate.points import zero_of
 from halfmax.estimate.result import Estimate, Operator, Parameter
+from halfmax.estimate.select import Selection, false_discovery, q_values, select, select_all, with_q_values
 from halfmax.estimate.status import Direction
 
 __all__ = [
@@ -19,17 +22,36 @@ __all__ = [
     "Fits",
     "Influence",
     "Operator",
+    "Outliers",
     "Parameter",
+    "Selection",
     "absolute_ec50",
+    "activity_area",
     "average_plates",
+    "bootstrap",
+    "bootstrap_all",
     "combine",
     "compare",
     "compare_many",
+    "effective_concentration",
+    "false_discovery",
+    "find_outliers",
+    "find_outliers_all",
     "fit",
     "fit_all",
     "fit_arrays",
+    "fit_growth",
+    "fit_growth_all",
     "fit_many",
+    "fit_without",
     "growth_metrics",
     "leave_one_out",
+    "q_values",
+    "response_at",
+    "robust_fit",
+    "select",
+    "select_all",
+    "with_derived",
+    "with_q_values",
     "zero_of",
 ]

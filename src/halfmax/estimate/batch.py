@@ -25,6 +25,7 @@ __all__ = [
     "Constraints",
     "Fitted",
     "covariance",
+    "excess",
     "fitted",
     "limits",
     "outside",
@@ -219,19 +220,24 @@ def fitted(problem: Problem, best: Solution, n: Array, level: float) -> Fitted:
     return Fitted(problem, best, df, low, high, covariance(problem, best, df))
 
 
-def profiled(problem: Problem, best: Solution, df: Array, level: float) -> tuple[Solution, Array, Array]:
-    """Profile intervals of all parameters; a better optimum met on the way is taken."""
+def excess(problem: Problem, best: Solution, df: Array, level: float) -> Array:
+    """By how much a sum of squares may exceed its minimum within the interval, shape (curves,)."""
     from scipy import stats
 
-    quantile = stats.f.ppf(level, 1, np.maximum(df, 1))
+    rounding = _ROUNDING * (problem.weight * problem.signal**2).sum(0) + _TINY
+    threshold = stats.f.ppf(level, 1, np.maximum(df, 1)) / np.maximum(df, 1)
+    return np.asarray(np.maximum(best.rss, rounding) * threshold)
+
+
+def profiled(problem: Problem, best: Solution, df: Array, level: float) -> tuple[Solution, Array, Array]:
+    """Profile intervals of all parameters; a better optimum met on the way is taken."""
     low, high = np.empty((2, *best.parameters().shape))
     rows = np.arange(df.size)
     for _ in range(3):
         part, here = problem.take(rows), best.take(rows)
-        rounding = _ROUNDING * (part.weight * part.signal**2).sum(0) + _TINY
-        excess = np.maximum(here.rss, rounding) * quantile[rows] / np.maximum(df[rows], 1)
+        allowed = excess(part, here, df[rows], level)
         unit = covariance(part, replace(here, rss=np.ones_like(here.rss)), np.ones(rows.size))
-        found = profile(part, here, excess=excess, covariance=unit, limits=limits(part, here))
+        found = profile(part, here, excess=allowed, covariance=unit, limits=limits(part, here))
         low[:, rows] = np.minimum(found.low, here.parameters())
         high[:, rows] = np.maximum(found.high, here.parameters())
         improved = found.best.rss < here.rss * (1 - 1e-7) - 1e-300
@@ -285,9 +291,10 @@ def covariance(problem: Problem, best: Solution, df: Array) -> Array:
     """Gauss–Newton covariance, shape (curves, parameters, parameters); 0 for what is held, infinite where singular."""
     kept = problem.free().T
     slopes = jacobian(problem, best) * np.sqrt(problem.weight) * kept.T[:, None, :]
-    information = np.einsum("inc,jnc->cij", slopes, slopes, optimize=True)
-    scale = np.sqrt(np.maximum(np.einsum("kii->ki", information), _TINY))
-    correlation = information / scale[:, :, None] / scale[:, None, :]
+    with np.errstate(over="ignore", invalid="ignore"):
+        information = np.einsum("inc,jnc->cij", slopes, slopes, optimize=True)
+        scale = np.where(kept, np.sqrt(np.maximum(np.einsum("kii->ki", information), _TINY)), 1.0)
+        correlation = information / scale[:, :, None] / scale[:, None, :]
     correlation += np.where(kept, 0.0, 1.0)[:, :, None] * np.eye(kept.shape[1])
     finite = np.isfinite(correlation).all(axis=(1, 2))
     good = finite & (np.linalg.cond(np.where(finite[:, None, None], correlation, 0.0)) < 1e14)

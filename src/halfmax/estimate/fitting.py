@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.curves import Curve, curve
+from halfmax.curves.curve import FAR
 from halfmax.errors import FitError
 from halfmax.estimate.batch import Column, Constraints, Fitted, covariance, fitted, limits, pack, roots, solved
 from halfmax.estimate.least_squares import Problem, Solution, solve
@@ -234,6 +235,7 @@ class _Batch:
     fits: Fitted
     full: _FullEffect
     columns: dict[str, Column]
+    covariance: Array
     quantiles: Array
     p_flat: Array
     p_curve: Array
@@ -244,7 +246,9 @@ class _Batch:
         from scipy import stats
 
         quantiles = stats.t.ppf(0.5 + asked.level / 2, np.maximum(fits.df, 1))
-        return cls(asked, fits, full, fits.outside(), quantiles, *_tests(fits.problem, fits.best))
+        columns = fits.outside()
+        covariance = _outside_covariance(fits, columns)
+        return cls(asked, fits, full, columns, covariance, quantiles, *_tests(fits.problem, fits.best))
 
 
 def _full_effect(points: Sequence[Points], asked: _Asked) -> _FullEffect:
@@ -279,23 +283,21 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
     )  # fmt: skip
     estimate = Estimate(
         family.name, parameters, batch.asked.level, int(fits.problem.weight[:, i].sum()), float(fits.best.rss[i]),
-        int(fits.df[i]), response=response, covariance=_outside_covariance(batch, i),
+        int(fits.df[i]), response=response, covariance=batch.covariance[i],
         p_flat=float(batch.p_flat[i]), p_full=float(batch.full.p[i]), p_curve=float(batch.p_curve[i]),
-        label=response.label, curve=family,
+        label=response.label, curve=family, constraints=batch.asked.constraints,
     )  # fmt: skip
     return with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
 
 
-def _outside_covariance(batch: _Batch, i: int) -> Array:
-    """Covariance of the outside parameters, in the order of their names."""
-    order = [int(column.row[i]) for column in batch.columns.values()]
-    slope = batch.columns.get("hill_slope")
-    scale = np.array([abs(float(column.best[i])) if column is slope else 1.0 for column in batch.columns.values()])
-    if slope is not None and slope.best[i] < 0:
-        scale = np.where([column is slope for column in batch.columns.values()], -scale, scale)
+def _outside_covariance(fits: Fitted, columns: Mapping[str, Column]) -> Array:
+    """Covariance of the outside parameters in the order of their names, shape (curves, parameters, parameters)."""
+    order = np.stack([column.row for column in columns.values()], axis=1)
+    ones = np.ones(len(order))
+    scale = np.stack([c.best if name == "hill_slope" else ones for name, c in columns.items()], axis=1)
     with np.errstate(invalid="ignore"):
-        inside = batch.fits.covariance[i][np.ix_(order, order)]
-        return np.asarray(inside * scale[:, None] * scale[None, :], dtype=float)
+        inside = fits.covariance[np.arange(len(order))[:, None, None], order[:, :, None], order[:, None, :]]
+        return np.asarray(inside * scale[:, :, None] * scale[:, None, :], dtype=float)
 
 
 def _tests(problem: Problem, best: Solution) -> tuple[Array, Array]:
@@ -308,18 +310,40 @@ def _tests(problem: Problem, best: Solution) -> tuple[Array, Array]:
     cells = np.where(full, 0.0, problem.weight)
     mean = (cells * problem.signal).sum(0) / cells.sum(0)
     rss_flat = pure + (cells * (problem.signal - mean) ** 2).sum(0)
-    freedom = p - 1 - full.any(axis=0)
     equal = rss_flat <= np.finfo(float).eps * (problem.weight * problem.signal**2).sum(0)
     noise = np.maximum(best.rss / np.maximum(n - p, 1), _TINY)
+    freedom = _worth(problem, n - p)
     with np.errstate(over="ignore"):
-        flat = np.maximum(rss_flat - best.rss, 0.0) / np.maximum(freedom, 1) / noise
-    p_flat = np.where(equal, 1.0, stats.f.sf(flat, np.maximum(freedom, 1), np.maximum(n - p, 1)))
+        flat = np.maximum(rss_flat - best.rss, 0.0) / freedom / noise
+    p_flat = np.where(equal, 1.0, stats.f.sf(flat, freedom, np.maximum(n - p, 1)))
     replicated = (n > levels) & (levels > p) & (pure > 0)
     error = np.where(replicated, pure, 1.0) / np.maximum(n - levels, 1)
     misfit = np.maximum(best.rss - pure, 0.0) / np.maximum(levels - p, 1) / error
     p_curve = stats.f.sf(misfit, np.maximum(levels - p, 1), np.maximum(n - levels, 1))
-    nested = (n > p) & (freedom > 0) & problem.curve.flattens
+    nested = (n > p) & np.isfinite(freedom)
     return np.where(nested, p_flat, np.nan), np.where(replicated, p_curve, np.nan)
+
+
+def _worth(problem: Problem, df: Array) -> Array:
+    """Numerator degrees of freedom of the test against a flat line; NaN where a flat line is not in the family.
+
+    Under a flat line EC50 and slope mean nothing, so a curve is not worth its number of
+    parameters less one. What it is worth was measured in pure noise (`Curve.worth`): it grows
+    with the number of doses, is less with one plateau known, and least where wells without
+    drug leave only one direction.
+    """
+    positive = (np.abs(problem.u) < FAR) & (problem.weight > 0)
+    vehicle = ((problem.u <= -FAR) & (problem.weight > 0)).any(axis=0) & problem.curve.logarithmic
+    plateaus = np.isnan(problem.held).sum(axis=0) - problem.at_full_effect().any(axis=0)
+    size = problem.free().sum(axis=0)
+    if problem.curve.worth is None:
+        return np.full(df.size, np.nan)
+    logs = np.log(np.maximum(positive.sum(axis=0), 2))
+    both = problem.curve.worth[0] + problem.curve.worth[1] * logs
+    one = np.where(vehicle, 0.63 + 0.12 * logs, 0.85 + 0.25 * logs)
+    scarce = np.where(plateaus > 1, 2.5 + 2.1 * np.maximum(size - 4, 0), 0.6) / np.maximum(df, 1)
+    worth = np.maximum(np.where(plateaus > 1, both, one) - scarce, 0.3)
+    return np.where(plateaus > 0, worth, np.nan)
 
 
 def one_problem(estimate: Estimate) -> tuple[Problem, Solution, float, tuple[float, float]]:
@@ -327,7 +351,8 @@ def one_problem(estimate: Estimate) -> tuple[Problem, Solution, float, tuple[flo
     response = estimate.response
     assert response is not None
     family = curve(estimate.model) if estimate.curve is None else estimate.curve
-    problem, best = _solved([as_points(response)], family, np.array([is_tied(estimate)]), Constraints().of(family))
+    constraints = estimate.constraints.of(family)
+    problem, best = _solved([as_points(response)], family, np.array([is_tied(estimate)]), constraints)
     low, high = (float(limit[0, 0]) for limit in limits(problem, best))
     best = solve(problem.limited(0, (low, high)))
     error = float(roots(covariance(problem, best, np.array([estimate.df])))[0, 0])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from halfmax.assays.growth import GrowthCounts, Measure
 from halfmax.errors import FitError
-from halfmax.estimate.absolute import absolute_ec50
+from halfmax.estimate.derived import absolute_ec50
 from halfmax.estimate.fitting import fit_all
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
@@ -99,16 +99,17 @@ def fit_growth_all(curves: Sequence[GrowthCounts], measure: Measure = "gr", *, l
         for group, pair in ends.items()
         for centre in pair
     ]
-    fits = fit_all([*responses, *moved], "gr3", level=level)
+    plain = fit_all([*responses, *moved], "gr3", level=level)
+    fits = [*_with_metrics(plain[: len(curves)]), *plain[len(curves) :]]
     others = iter(fits[len(curves) :])
     estimates = []
     for counts, ends, estimate in zip(curves, shifts, fits, strict=False):
         pairs = [(next(others), next(others)) for _ in ends]
         trouble = counts.trouble(measure)
         if trouble:
-            estimates.append(replace(growth_metrics(estimate), status=f"refused: {trouble}"))
+            estimates.append(replace(estimate, status=f"refused: {trouble}"))
         else:
-            estimates.append(_finish(_with_references(growth_metrics(estimate), pairs), measure))
+            estimates.append(_finish(_with_references(estimate, pairs), measure))
     return estimates
 
 
@@ -174,10 +175,18 @@ def growth_metrics(estimate: Estimate) -> Estimate:
     response = estimate.response
     if estimate.model != "gr3" or response is None:
         raise FitError(f'{estimate.label}: growth-rate metrics need a fit of "gr3", found "{estimate.model}".')
-    half = absolute_ec50(replace(estimate, response=replace(response, zero=0.0)))
-    plateau = estimate["bottom" if estimate["hill_slope"].best < 0 else "top"]
-    metrics = (replace(half, name="gr50"), replace(plateau, name="gr_inf"), *_of_data(estimate))
-    return replace(estimate, parameters=(*estimate.parameters, *metrics))
+    return _with_metrics([estimate])[0]
+
+
+def _with_metrics(estimates: Sequence[Estimate]) -> list[Estimate]:
+    """Fits of growth-rate values with their metrics, in one batch."""
+    halves = absolute_ec50([replace(e, response=replace(e.response, zero=0.0)) for e in estimates if e.response])
+    results = []
+    for estimate, half in zip(estimates, halves, strict=True):
+        plateau = estimate["bottom" if estimate["hill_slope"].best < 0 else "top"]
+        metrics = (replace(half, name="gr50"), replace(plateau, name="gr_inf"), *_of_data(estimate))
+        results.append(replace(estimate, parameters=(*estimate.parameters, *metrics)))
+    return results
 
 
 def _of_data(estimate: Estimate) -> tuple[Parameter, Parameter]:

@@ -446,7 +446,8 @@ def solve(problem: Problem, *, starts: int = 4) -> Solution:
         return minimise(problem, np.empty((0, size)))
     places, extent = _places(problem)
     rss = _grid_rss(problem, places)
-    rank, curves = _valleys(rss.astype(np.float32), extent, starts)
+    with np.errstate(over="ignore", invalid="ignore"):
+        rank, curves = _valleys(rss.astype(np.float32), extent, starts)
     found = minimise(problem.take(curves) if curves.size > size else problem, places[:, rank, curves])
     if curves.size == size:
         return found

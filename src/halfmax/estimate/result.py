@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from halfmax.curves import Curve, curve
 from halfmax.errors import RangeError, nearest
+from halfmax.estimate.batch import Constraints
 from halfmax.response import Response
 from halfmax.units import format_interval
 
@@ -148,6 +149,8 @@ class Estimate:
         The estimates that a combination or a comparison was made of.
     curve : Curve or None
         The curve that was fitted.
+    constraints : Constraints
+        What was held, and what was bounded.
     """
 
     model: str
@@ -166,6 +169,7 @@ class Estimate:
     parts: tuple[Estimate, ...] = field(default=())
     label: str = ""
     curve: Curve | None = None
+    constraints: Constraints = field(default_factory=Constraints)
 
     def __getitem__(self, name: str) -> Parameter:
         for parameter in self.parameters:
