@@ -135,7 +135,7 @@ def solved(problem: Problem, constraints: Constraints) -> tuple[Problem, Solutio
         return falling, best
     rising = constraints.apply(problem, rising=True)
     other = solve(rising)
-    pick = _proper(other, problem.curve, 1.0) < _proper(best, problem.curve, -1.0)
+    pick = _proper(other, 1.0) < _proper(best, -1.0)
     chosen: dict[str, Any] = {}
     for name in ("low", "high", "held", "sign", "floor", "ceiling"):
         one, two = getattr(falling, name), getattr(rising, name)
@@ -143,12 +143,10 @@ def solved(problem: Problem, constraints: Constraints) -> tuple[Problem, Solutio
     return replace(falling, **chosen), Solution.choose(pick, best, other)
 
 
-def _proper(solution: Solution, curve: Curve, sign: float) -> Array:
-    """Sum of squares, a hundredfold where the plateaus of one of two curves are reversed: it is then the other."""
-    if not curve.oriented:
-        return solution.rss
-    reversed_ = sign * (solution.linear[-1] - solution.linear[0]) < 0
-    return np.where(reversed_, 100.0 * solution.rss, solution.rss)
+def _proper(solution: Solution, sign: float) -> Array:
+    """Sum of squares, a hundredfold where the plateaus are reversed: it is then a curve of the other direction."""
+    wrong = sign * (solution.linear[-1] - solution.linear[0]) < 0
+    return np.where(wrong, 100.0 * solution.rss, solution.rss)
 
 
 @dataclass(frozen=True)

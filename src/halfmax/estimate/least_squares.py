@@ -112,10 +112,15 @@ class Problem:
         return np.concatenate([self.low < self.high, np.isnan(self.held)])
 
     def take(self, rows: Rows) -> Problem:
-        """Some of the curves (a curve may be taken several times)."""
+        """Some of the curves (a curve may be taken several times).
+
+        Rows stay rows in memory, so that sums over points are made in the same order in every batch.
+        """
         names = [f.name for f in fields(self) if f.name != "curve"]
         part = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: value[..., rows] for name, value in part.items() if value is not None})
+        return replace(
+            self, **{name: np.take(value, rows, axis=-1) for name, value in part.items() if value is not None}
+        )
 
     def holding(self, index: Rows, value: Array) -> Problem:
         """Same problem with one parameter of each curve held; `index` says which: nonlinear ones first, then linear."""
@@ -157,7 +162,7 @@ class Solution:
 
     def take(self, rows: Rows) -> Solution:
         """Some of the curves."""
-        return Solution(*(getattr(self, f.name)[..., rows] for f in fields(self)))
+        return Solution(*(np.take(getattr(self, f.name), rows, axis=-1) for f in fields(self)))
 
     def put(self, rows: Rows, part: Solution) -> Solution:
         """This solution with `part` at `rows`."""
@@ -232,7 +237,8 @@ class _State:
         parts: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            parts[f.name] = [part[..., rows] for part in value] if isinstance(value, list) else value[..., rows]
+            many = isinstance(value, list)
+            parts[f.name] = [np.take(part, rows, axis=-1) for part in value] if many else np.take(value, rows, axis=-1)
         return _State(**parts)
 
     def solution(self, converged: Flags) -> Solution:
