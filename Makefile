@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 # allotropy pins pandas below 3, so the tests that need it have an environment of their own.
 VENDOR := .venv-vendor
+# The peers of the benchmarks pin pandas in ways that exclude each other: an environment for each.
+BENCH := .venv-bench
+CURVES ?= 1000000
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
 VENDOR_BIN := $(VENDOR)/Scripts
@@ -34,8 +37,9 @@ check: $(VENV)/.dev  ## style, types, who imports whom, documentation
 	$(BIN)/lint-imports
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
-bench: $(VENV)/.dev  ## speed, against a peer, as ratios
+bench: $(VENV)/.dev $(BENCH)/.made  ## speed beside peers, then CURVES=1000000 curves on processes and a cluster
 	$(BIN)/python benchmarks/fit_curves.py
+	$(BIN)/python benchmarks/million.py --curves $(CURVES)
 
 docs: $(VENV)/.dev  ## build the documentation
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
@@ -46,7 +50,7 @@ format: $(VENV)/.dev  ## put the code into its usual form
 	$(BIN)/ruff format .
 
 clean:  ## remove the environment and everything that was built
-	rm -rf $(VENV) $(VENDOR) docs/_build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(VENDOR) $(BENCH) docs/_build .mypy_cache .pytest_cache .ruff_cache
 
 browser:
 	@for name in chromium chromium-browser google-chrome msedge; do command -v $$name >/dev/null 2>&1 && exit 0; done; \
@@ -74,4 +78,12 @@ $(VENDOR)/.made: $(VENV)/.made pyproject.toml
 	$(PYTHON) -m venv $(VENDOR)
 	$(VENDOR_BIN)/python -m pip install -qq --upgrade pip
 	$(VENDOR_BIN)/python -m pip install -qq --editable ".[test,vendor]"
+	@touch $@
+
+$(BENCH)/.made: benchmarks/peers.txt $(VENV)/.made
+	@mkdir -p $(BENCH) && echo "*" > $(BENCH)/.gitignore
+	@while read -r peer; do \
+	  place="$(BENCH)/$${peer%%==*}"; \
+	  $(PYTHON) -m venv "$$place" && "$$place/$(notdir $(BIN))/python" -m pip install -qq "$$peer" </dev/null || exit 1; \
+	done < benchmarks/peers.txt
 	@touch $@

@@ -35,6 +35,8 @@ napoleon_numpy_docstring = True
 napoleon_use_ivar = True
 python_maximum_signature_line_length = 88
 
+#: Curve is a family in one room and a line of a report in another: which one a type means is said by its page.
+suppress_warnings = ["ref.python"]
 smartquotes = False
 html_theme = "furo"
 html_title = f"halfmax {release}"

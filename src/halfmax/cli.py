@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from halfmax.study import Outcome
     from halfmax.study.road import Progress
     from halfmax.table import AssayTable
+    from halfmax.verify import Check
 
 app = typer.Typer(
     name="halfmax",
@@ -247,6 +248,55 @@ def reference(
         _print_json(as_dict(name))
     else:
         typer.echo(summary(name))
+
+
+@app.command()
+def verify(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", envvar="HALFMAX_DATA", help="Folder of data sets that are not part of halfmax."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compute reference answers on this machine and say how many digits agree."""
+    from halfmax.verify import verify as verify_all
+    from halfmax.verify import worst
+
+    with _counting("reference answers") as progress:
+        checks = verify_all(data, progress=progress)
+    if json:
+        _print_json([check.record() for check in checks])
+    else:
+        _print_checks(worst(checks), len(checks))
+    failed = [check for check in checks if not check.passed]
+    for check in failed:
+        _say(f"{check.subject}, {check.quantity}: {check.digits:.1f} digits, {check.required:g} required. {check.run}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print_checks(checks: Sequence[Check], count: int) -> None:
+    """One row for each part of each set: of its numbers the one with the fewest digits to spare."""
+    from rich.console import Console
+    from rich.table import Table
+
+    ran = [check for check in checks if not check.missing]
+    missing = [check for check in checks if check.missing]
+    table = Table("set", "quantity", box=None, pad_edge=False, header_style="bold")
+    for name in ("expected", "found", "digits"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for check in ran:
+        colour = "green" if check.passed else "bold red"
+        table.add_row(
+            check.subject, check.quantity, f"{check.expected:.8g}", f"{check.found:.8g}", f"{check.digits:.1f}",
+            f"[{colour}]{check.verdict}[/]",
+        )  # fmt: skip
+    Console().print(table)
+    for check in missing:
+        typer.echo(f"not run: {check.subject}, needs {check.missing} in the folder of --data")
+    short = sum(not check.passed for check in checks)
+    typer.echo(f"{count - len(missing)} numbers compared, the worst of each kind shown: {short or 'none'} fall short.")
 
 
 @app.command()
