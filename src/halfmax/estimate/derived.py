@@ -21,6 +21,7 @@ from halfmax.curves.sigmoid import Sigmoid
 from halfmax.errors import RangeError
 from halfmax.estimate.batch import covariance, excess, limits, pack, roots
 from halfmax.estimate.least_squares import Problem, solve
+from halfmax.estimate.noise import as_fitted
 from halfmax.estimate.points import as_points, is_tied, zero_of
 from halfmax.estimate.profile import profile
 from halfmax.estimate.result import Estimate, Parameter
@@ -303,8 +304,9 @@ def _profiled(curve: Curve, estimates: Sequence[Estimate], row: int, held: Array
 
 def _problem(curve: Curve, estimates: Sequence[Estimate], held: Array | None) -> Problem:
     """Data of some estimates for a rewritten curve; what their fits held stays held."""
+    tied = np.array([is_tied(estimate) for estimate in estimates])
     rows = [as_points(e.response).columns(tied=is_tied(e)) for e in estimates if e.response is not None]
-    problem = pack(curve, rows)
+    problem = as_fitted(pack(curve, rows), estimates, tied)
     low, high, plateaus = problem.low.copy(), problem.high.copy(), problem.held.copy()
     for index, estimate in enumerate(estimates):
         asked, base = estimate.constraints, estimate.curve

@@ -21,6 +21,7 @@ from halfmax.curves.curve import FAR
 from halfmax.errors import FitError
 from halfmax.estimate.batch import Column, Constraints, Fitted, covariance, fitted, limits, pack, roots, solved
 from halfmax.estimate.least_squares import Problem, Solution, solve
+from halfmax.estimate.noise import Noise, as_fitted, power_of, squares_of, weighed
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied, unit_of
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.estimate.status import Direction, in_direction, with_status
@@ -44,6 +45,7 @@ class _Asked:
     curve: Curve
     level: float
     constraints: Constraints
+    noise: float = 0.0
 
 
 def fit(
@@ -54,6 +56,7 @@ def fit(
     direction: Direction = "either",
     fixed: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    noise: Noise | float = "constant",
 ) -> Estimate:
     """A curve through one response, with profile-likelihood intervals.
 
@@ -73,6 +76,9 @@ def fit(
         follows from the data.
     bounds : mapping, optional
         Parameters that must stay between two values: name → (low, high).
+    noise : {"constant", "proportional", "power"} or float
+        How the wells' standard deviation grows with the signal: not, in proportion, with a
+        power that is estimated, or with a given one.
 
     Returns
     -------
@@ -99,7 +105,7 @@ def fit(
     >>> fit(Response.of(dose, signal))["ec50"].text()
     '2.00 µM (1.87–2.14)'
     """
-    asked = _asked(model, level, fixed, bounds)
+    asked = _asked(model, level, fixed, bounds, noise)
     trouble = _trouble(response, asked)
     if trouble:
         raise FitError(f"{response.label}: {trouble}")
@@ -114,13 +120,14 @@ def fit_all(
     direction: Direction = "either",
     fixed: Mapping[str, float] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    noise: Noise | float = "constant",
 ) -> list[Estimate]:
     """`fit` of many responses in one batch.
 
     A response that cannot be fitted does not stop the others: its Estimate has no
     numbers and a status that begins with ``refused``.
     """
-    return _fit_asked(responses, _asked(model, level, fixed, bounds), direction)
+    return _fit_asked(responses, _asked(model, level, fixed, bounds, noise), direction)
 
 
 def _asked(
@@ -128,11 +135,12 @@ def _asked(
     level: float,
     fixed: Mapping[str, float] | None,
     bounds: Mapping[str, tuple[float, float]] | None,
+    noise: Noise | float = "constant",
 ) -> _Asked:
     if not 0 < level < 1:
         raise FitError(f"level must lie between 0 and 1, found {level}.")
     family = curve(model)
-    return _Asked(family, level, Constraints(fixed or {}, bounds or {}).of(family))
+    return _Asked(family, level, Constraints(fixed or {}, bounds or {}).of(family), power_of(noise))
 
 
 def _fit_asked(responses: Sequence[Response], asked: _Asked, direction: Direction) -> list[Estimate]:
@@ -194,19 +202,43 @@ def _solved(
     return solved(pack(curve, rows), constraints)
 
 
+@dataclass(frozen=True)
+class _Weighed:
+    """Optimum of a batch under its noise model, with the number of wells, and the tests under constant noise."""
+
+    problem: Problem
+    best: Solution
+    n: Array
+    power: Array
+    tests: tuple[Array, Array]
+
+    @classmethod
+    def of(cls, points: Sequence[Points], tied: NDArray[np.bool_], asked: _Asked) -> _Weighed:
+        """Solve, and where the noise is not constant weigh the wells by the curve found."""
+        problem, best = _solved(points, asked.curve, tied, asked.constraints)
+        n, tests = problem.weight.sum(axis=0), _tests(problem, best)
+        if asked.noise == 0:
+            return cls(problem, best, n, np.zeros(n.size), tests)
+        problem, best, power = weighed(problem, best, squares_of(points, tied), asked.noise)
+        return cls(problem, best, n, power, tests)
+
+    def fitted(self, asked: _Asked) -> Fitted:
+        """With intervals; a power that was estimated costs a degree of freedom."""
+        return fitted(self.problem, self.best, self.n - float(math.isnan(asked.noise)), asked.level)
+
+
 def _fit_batch(responses: Sequence[Response], asked: _Asked) -> list[Estimate]:
     """All curves: tie test, optimum, intervals."""
     points = [as_points(response) for response in responses]
     full = _full_effect(points, asked)
-    problem, best = _solved(points, asked.curve, full.tied, asked.constraints)
-    fits = fitted(problem, best, problem.weight.sum(0), asked.level)
+    weighed_ = _Weighed.of(points, full.tied, asked)
+    fits = weighed_.fitted(asked)
     doubtful = np.flatnonzero(full.doubtful)
     if doubtful.size:
-        other, optimum = _solved([points[i] for i in doubtful], asked.curve, full.has[doubtful], asked.constraints)
-        wider = fitted(other, optimum, other.weight.sum(0), asked.level)
+        wider = _Weighed.of([points[i] for i in doubtful], full.has[doubtful], asked).fitted(asked)
         fits.low[:, doubtful] = np.minimum(fits.low[:, doubtful], wider.low)
         fits.high[:, doubtful] = np.maximum(fits.high[:, doubtful], wider.high)
-    batch = _Batch.of(asked, fits, full)
+    batch = _Batch.of(asked, fits, full, weighed_)
     return [_estimate(response, points[i], batch, i) for i, response in enumerate(responses)]
 
 
@@ -237,18 +269,25 @@ class _Batch:
     columns: dict[str, Column]
     covariance: Array
     quantiles: Array
+    n: Array
+    power: Array
     p_flat: Array
     p_curve: Array
 
     @classmethod
-    def of(cls, asked: _Asked, fits: Fitted, full: _FullEffect) -> _Batch:
+    def of(cls, asked: _Asked, fits: Fitted, full: _FullEffect, weighed_: _Weighed | None = None) -> _Batch:
         """With outside parameters, t quantiles and tests."""
         from scipy import stats
 
         quantiles = stats.t.ppf(0.5 + asked.level / 2, np.maximum(fits.df, 1))
         columns = fits.outside()
         covariance = _outside_covariance(fits, columns)
-        return cls(asked, fits, full, columns, covariance, quantiles, *_tests(fits.problem, fits.best))
+        if weighed_ is None:
+            n = fits.problem.weight.sum(axis=0)
+            tests, power = _tests(fits.problem, fits.best), np.zeros(n.size)
+        else:
+            n, tests, power = weighed_.n, weighed_.tests, weighed_.power
+        return cls(asked, fits, full, columns, covariance, quantiles, n, power, *tests)
 
 
 def _full_effect(points: Sequence[Points], asked: _Asked) -> _FullEffect:
@@ -282,10 +321,10 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
         for name, column in batch.columns.items()
     )  # fmt: skip
     estimate = Estimate(
-        family.name, parameters, batch.asked.level, int(fits.problem.weight[:, i].sum()), float(fits.best.rss[i]),
+        family.name, parameters, batch.asked.level, int(batch.n[i]), float(fits.best.rss[i]),
         int(fits.df[i]), response=response, covariance=batch.covariance[i],
         p_flat=float(batch.p_flat[i]), p_full=float(batch.full.p[i]), p_curve=float(batch.p_curve[i]),
-        label=response.label, curve=family, constraints=batch.asked.constraints,
+        label=response.label, curve=family, constraints=batch.asked.constraints, noise=float(batch.power[i]),
     )  # fmt: skip
     return with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
 
@@ -352,7 +391,9 @@ def one_problem(estimate: Estimate) -> tuple[Problem, Solution, float, tuple[flo
     assert response is not None
     family = curve(estimate.model) if estimate.curve is None else estimate.curve
     constraints = estimate.constraints.of(family)
-    problem, best = _solved([as_points(response)], family, np.array([is_tied(estimate)]), constraints)
+    tied = np.array([is_tied(estimate)])
+    problem, best = _solved([as_points(response)], family, tied, constraints)
+    problem = as_fitted(problem, [estimate], tied)
     low, high = (float(limit[0, 0]) for limit in limits(problem, best))
     best = solve(problem.limited(0, (low, high)))
     error = float(roots(covariance(problem, best, np.array([estimate.df])))[0, 0])

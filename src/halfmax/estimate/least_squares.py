@@ -117,10 +117,9 @@ class Problem:
         Rows stay rows in memory, so that sums over points are made in the same order in every batch.
         """
         names = [f.name for f in fields(self) if f.name != "curve"]
-        part = {name: getattr(self, name) for name in names}
-        return replace(
-            self, **{name: np.take(value, rows, axis=-1) for name, value in part.items() if value is not None}
-        )
+        part: dict[str, Any] = {name: getattr(self, name) for name in names}
+        taken: dict[str, Any] = {name: np.take(v, rows, axis=-1) for name, v in part.items() if v is not None}
+        return replace(self, **taken)
 
     def holding(self, index: Rows, value: Array) -> Problem:
         """Same problem with one parameter of each curve held; `index` says which: nonlinear ones first, then linear."""

@@ -12,9 +12,10 @@ from halfmax.curves.curve import Term
 from halfmax.estimate.result import Estimate
 from halfmax.response import Response
 
-__all__ = ["FULL_EFFECT_DOUBT", "Level", "Points", "as_points", "is_tied", "unit_of", "zero_of"]
+__all__ = ["FULL_EFFECT_DOUBT", "Level", "Levels", "Points", "as_points", "is_tied", "unit_of", "zero_of"]
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 #: P-values of the full-effect test: from the first one up the kill control is the curve's plateau; between the two
 #: that is in doubt, and the interval covers both readings; below the second the plateau is fitted.
@@ -49,23 +50,79 @@ class Points:
         """Number of wells with cells."""
         return sum(level.count for level in self.levels)
 
+    @property
+    def doses(self) -> list[float]:
+        """Doses above zero, ascending."""
+        return [level.dose for level in self.levels if level.dose > 0]
+
+    def mean_at(self, dose: float) -> float:
+        """Mean of the wells of a dose, NaN where it has none."""
+        return next((level.mean for level in self.levels if level.dose == dose), math.nan)
+
+    def used(self, *, tied: bool) -> tuple[Level, ...]:
+        """Levels of the curve; the full-effect wells among them where tied."""
+        return self.levels if self.full is None or not tied else (*self.levels, self.full)
+
     def columns(self, *, tied: bool) -> tuple[Array, Array, Array, float]:
         """Dose, mean, number of wells, and unexplained sum of squares; full effect at dose infinity where tied."""
-        levels = self.levels if self.full is None or not tied else (*self.levels, self.full)
+        levels = self.used(tied=tied)
         table = np.array([(level.dose, level.mean, level.count) for level in levels])
-        return table[:, 0], table[:, 1], table[:, 2], float(sum(level.squares for level in levels))
+        squares = 0.0
+        for level in levels:
+            squares += level.squares
+        return table[:, 0], table[:, 1], table[:, 2], squares
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Wells of many responses, dose by dose: curve after curve, ascending; each array of shape (levels,)."""
+
+    curve: Indices
+    dose: Array
+    mean: Array
+    count: Indices
+    squares: Array
+
+    @classmethod
+    def of(cls, curve: Indices, dose: Array, signal: Array) -> Levels:
+        """Levels of wells, each of some curve at some dose."""
+        order = np.lexsort((dose, curve))
+        whose, where = curve[order], dose[order]
+        first = np.ones(order.size, dtype=bool)
+        first[1:] = (whose[1:] != whose[:-1]) | (where[1:] != where[:-1])
+        place = np.empty(order.size, dtype=np.intp)
+        place[order] = np.cumsum(first) - 1
+        count = np.bincount(place)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = np.bincount(place, signal) / count
+            squares = np.asarray(np.bincount(place, (signal - mean[place]) ** 2), dtype=float)
+        return cls(whose[first], where[first], mean, count, squares)
+
+    def of_curves(self, number: Indices) -> Levels:
+        """Those of some curves, which get other numbers; -1 leaves a curve out."""
+        curve = number[self.curve]
+        kept = curve >= 0
+        return Levels(curve[kept], self.dose[kept], self.mean[kept], self.count[kept], self.squares[kept])
+
+    def of_one(self, rows: slice) -> tuple[Level, ...]:
+        """Some of them, one by one."""
+        parts = (self.dose[rows], self.mean[rows], self.count[rows], self.squares[rows])
+        return tuple(map(Level, *(part.tolist() for part in parts)))
+
+    def padded(self, curves: int) -> tuple[Array, Array, Array, Array]:
+        """Dose, mean and number of wells, shape (points, curves), and the unexplained sum of squares of each curve."""
+        number = np.bincount(self.curve, minlength=curves)
+        row = np.arange(self.curve.size) - (np.cumsum(number) - number)[self.curve]
+        dose, mean, count = np.zeros((3, number.max(initial=0), curves))
+        dose[row, self.curve], mean[row, self.curve], count[row, self.curve] = self.dose, self.mean, self.count
+        return dose, mean, count, np.asarray(np.bincount(self.curve, self.squares, curves), dtype=float)
 
 
 def as_points(response: Response) -> Points:
     """Wells of a response as points of its curve."""
     keep = response.used & np.isin(response.role, ("sample", "vehicle"))
     dose = np.where(response.role[keep] == "vehicle", 0.0, response.concentration[keep])
-    distinct, place = np.unique(dose, return_inverse=True)
-    counts = np.bincount(place)
-    signal = response.signal[keep]
-    means = np.bincount(place, signal) / counts
-    squares = np.bincount(place, (signal - means[place]) ** 2)
-    levels = tuple(map(Level, distinct.tolist(), means.tolist(), counts.tolist(), squares.tolist()))
+    levels = Levels.of(np.zeros(dose.size, dtype=np.intp), dose, response.signal[keep]).of_one(slice(None))
     missing = int((~np.isfinite(response.signal) & (response.excluded == "")).sum())
     for role, name in (("kill", "kill control"), ("blank", "blank")):
         wells = response.signal[response.used & (response.role == role)]

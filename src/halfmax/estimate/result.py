@@ -151,6 +151,8 @@ class Estimate:
         The curve that was fitted.
     constraints : Constraints
         What was held, and what was bounded.
+    noise : float
+        Power of the signal to which the wells' standard deviation is in proportion.
     """
 
     model: str
@@ -170,6 +172,7 @@ class Estimate:
     label: str = ""
     curve: Curve | None = None
     constraints: Constraints = field(default_factory=Constraints)
+    noise: float = 0.0
 
     def __getitem__(self, name: str) -> Parameter:
         for parameter in self.parameters:

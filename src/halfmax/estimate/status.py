@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, zero_of
+from halfmax.estimate.batch import Column
+from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, zero_of
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
 from halfmax.units import format_concentration, p_value
 
-__all__ = ["Direction", "in_direction", "with_status"]
+__all__ = ["Direction", "in_direction", "is_plain", "with_status"]
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Direction = Literal["either", "falling", "rising"]
 
 #: A test's p-value below which its hypothesis is given up.
 SIGNIFICANCE = 0.05
+#: The same of the test whether the curve meets the means of the doses.
+LACK_OF_FIT = 0.01
 
 
 def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) -> Estimate:
@@ -48,14 +53,14 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
             f"The doses do not reach far enough to test it, so this EC50 assumes that the drug's full effect is "
             f"that of the {points.full_role}."
         )
-    if estimate.p_curve < 0.01:
+    if estimate.p_curve < LACK_OF_FIT:
         notes.append(f"The curve misses the means of the doses (lack of fit, {p_value(estimate.p_curve)}).")
-    if "ec50" not in estimate:
+    if "ec50" not in estimate or (estimate.curve is not None and not estimate.curve.logarithmic):
         return _without_midpoint(estimate, notes)
     if not estimate.p_flat < SIGNIFICANCE and math.isfinite(estimate.p_flat):
-        return _flat(estimate, notes, tied)
+        return _flat(estimate, points, notes, tied)
     ec50 = estimate["ec50"]
-    doses = response.doses()
+    doses = points.doses
     if ec50.operator == "=":
         status = "ok"
         if not doses[0] <= ec50.value <= doses[-1]:
@@ -64,8 +69,20 @@ def with_status(estimate: Estimate, points: Points, tied: bool, untested: bool) 
         if math.inf in (abs(estimate["hill_slope"].low), abs(estimate["hill_slope"].high)):
             notes.append("The slope is steeper than the spacing of the doses resolves.")
     else:
-        status = _open(estimate, response, doses, tied)
+        status = _open(estimate, points, tied)
     return replace(estimate, status=status, notes=tuple(notes))
+
+
+def is_plain(columns: Mapping[str, Column], p_flat: Array, p_curve: Array, span: tuple[Array, Array]) -> Flags:
+    """Curves of which `with_status` says "ok" and nothing else, given that no well is missing, excluded or a control.
+
+    `span` are the lowest and the highest dose of each curve.
+    """
+    ec50, slope = columns["ec50"], columns["hill_slope"]
+    bounded = (ec50.low > 0) & (ec50.high < math.inf) & (span[0] <= ec50.best) & (ec50.best <= span[1])
+    significant = (p_flat < SIGNIFICANCE) | ~np.isfinite(p_flat)
+    steep = np.isinf(slope.low) | np.isinf(slope.high)
+    return np.asarray(bounded & significant & ~steep & ~(p_curve < LACK_OF_FIT))
 
 
 def _without_midpoint(estimate: Estimate, notes: list[str]) -> Estimate:
@@ -89,28 +106,30 @@ def _show(value: float, response: Response) -> str:
     return f"{float(f'{value:.2g}'):g}" + (f" {response.concentration_unit}" if response.concentration_unit else "")
 
 
-def _share(estimate: Estimate, response: Response, dose: float) -> float:
+def _share(estimate: Estimate, points: Points, dose: float) -> float:
     """Signal left at a dose, as a share of the window between the vehicle (or the fitted start) and zero."""
-    at = response.used & (response.role == "sample") & (response.concentration == dose)
-    vehicle = response.signal[response.used & (response.role == "vehicle")]
-    start = estimate["top" if estimate["hill_slope"].best < 0 else "bottom"].best
-    reference = float(vehicle.mean()) if vehicle.size else start
-    zero = zero_of(response)
+    assert estimate.response is not None
+    reference = points.mean_at(0.0)
+    if math.isnan(reference):
+        reference = estimate["top" if estimate["hill_slope"].best < 0 else "bottom"].best
+    zero = zero_of(estimate.response)
     zero = 0.0 if math.isnan(zero) else zero
-    return (float(response.signal[at].mean()) - zero) / (reference - zero) if reference != zero else math.nan
+    return (points.mean_at(dose) - zero) / (reference - zero) if reference != zero else math.nan
 
 
-def _remaining(estimate: Estimate, response: Response, dose: float) -> str:
-    share = _share(estimate, response, dose)
-    return f"{_show(dose, response)} leaves {100 * share:.0f} % of the signal at zero dose"
+def _remaining(estimate: Estimate, points: Points, dose: float) -> str:
+    assert estimate.response is not None
+    share = _share(estimate, points, dose)
+    return f"{_show(dose, estimate.response)} leaves {100 * share:.0f} % of the signal at zero dose"
 
 
-def _open(estimate: Estimate, response: Response, doses: Array, tied: bool) -> str:
+def _open(estimate: Estimate, points: Points, tied: bool) -> str:
     """Status of an EC50 whose interval is open."""
-    ec50 = estimate["ec50"]
+    response, doses, ec50 = estimate.response, points.doses, estimate["ec50"]
+    assert response is not None
     if ec50.operator == ">":
         bound = f"Reported as EC50 > {_show(ec50.value, response)}."
-        before, last = (_share(estimate, response, dose) for dose in doses[-2:])
+        before, last = (_share(estimate, points, dose) for dose in (doses[-2:][0], doses[-1]))
         if estimate["hill_slope"].best < 0 and before > 0.8 and last < 0.2:
             return (
                 f"open: the whole fall lies between {_show(doses[-2], response)} ({100 * before:.0f} % of the signal "
@@ -119,12 +138,12 @@ def _open(estimate: Estimate, response: Response, doses: Array, tied: bool) -> s
                 f"{'' if tied else ', and a kill control'}."
             )
         return (
-            f"open: the data do not bound EC50 from above ({_remaining(estimate, response, doses[-1])}). {bound} "
+            f"open: the data do not bound EC50 from above ({_remaining(estimate, points, doses[-1])}). {bound} "
             f"Add higher doses{'' if tied else ', or a kill control'}."
         )
     if ec50.operator == "<":
         return (
-            f"open: the data do not bound EC50 from below ({_remaining(estimate, response, doses[0])}). "
+            f"open: the data do not bound EC50 from below ({_remaining(estimate, points, doses[0])}). "
             f"Reported as EC50 < {_show(ec50.value, response)}. Add lower doses."
         )
     return (
@@ -133,11 +152,10 @@ def _open(estimate: Estimate, response: Response, doses: Array, tied: bool) -> s
     )
 
 
-def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
+def _flat(estimate: Estimate, points: Points, notes: list[str], tied: bool) -> Estimate:
     """An estimate whose data show no dependence on the concentration."""
     response = estimate.response
     assert response is not None
-    top_dose = response.doses()[-1]
     ec50 = estimate["ec50"]
     low = ec50.low if tied else 0.0
     opened = Parameter.bounded("ec50", ec50.best, low, math.inf, log=True, unit=ec50.unit, se=ec50.se)
@@ -147,7 +165,7 @@ def _flat(estimate: Estimate, notes: list[str], tied: bool) -> Estimate:
     )
     bound = f" Reported as EC50 > {_show(opened.value, response)}." if opened.operator == ">" else " Not identified."
     status = (
-        f"no curve: no dependence on the concentration ({found}; {_remaining(estimate, response, top_dose)})."
+        f"no curve: no dependence on the concentration ({found}; {_remaining(estimate, points, points.doses[-1])})."
         f"{bound} Add higher doses{'' if tied else ', or a kill control'}."
     )
     return replace(estimate, parameters=rest, status=status, notes=tuple(notes))
@@ -160,13 +178,12 @@ def in_direction(estimate: Estimate, direction: Direction) -> Estimate:
     slope = estimate["hill_slope"].best
     if not estimate.status.startswith(("ok", "open")) or (slope > 0) == (direction == "rising"):
         return estimate
-    response = estimate.response
-    assert response is not None
-    ec50 = estimate["ec50"]
+    assert estimate.response is not None
+    points, ec50 = as_points(estimate.response), estimate["ec50"]
     opened = Parameter.bounded("ec50", ec50.best, 0.0, math.inf, log=True, unit=ec50.unit, se=ec50.se)
     status = (
         f"no curve: the signal {'rises' if slope > 0 else 'falls'} with the concentration where this assay expects it "
-        f"to {'fall' if slope > 0 else 'rise'} ({_remaining(estimate, response, response.doses()[-1])}). "
+        f"to {'fall' if slope > 0 else 'rise'} ({_remaining(estimate, points, points.doses[-1])}). "
         "Not identified. Look at the positions of the controls, or for a colour of the compound."
     )
     parameters = tuple(opened if p.name == "ec50" else p for p in estimate.parameters)
