@@ -145,7 +145,7 @@ def _levels(family: Curve, x: Array, y: Array) -> tuple[Array, Array, Array, Arr
     else:
         count = np.repeat(member.sum(axis=0)[:, None], len(y), axis=1)
         total = y @ member
-    mean = np.ascontiguousarray((total.T / np.maximum(count, 1.0)))
+    mean = np.ascontiguousarray(total.T / np.maximum(count, 1.0))
     away = np.where(missing, 0.0, y - mean.T[:, place])
     base = np.einsum("ij,ij->i", away, away)
     return np.repeat(family.abscissa(distinct)[:, None], len(y), axis=1), mean, count, base

@@ -24,7 +24,7 @@ from halfmax.estimate.least_squares import Problem, Solution, solve
 from halfmax.estimate.noise import Noise, as_fitted, power_of, squares_of, weighed
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied, unit_of
 from halfmax.estimate.result import Estimate, Parameter
-from halfmax.estimate.status import Direction, in_direction, with_status
+from halfmax.estimate.status import Direction, in_direction, not_settled, with_status
 from halfmax.response import Response
 
 __all__ = ["fit", "fit_all", "one_problem"]
@@ -229,16 +229,23 @@ class _Weighed:
 
 def _fit_batch(responses: Sequence[Response], asked: _Asked) -> list[Estimate]:
     """All curves: tie test, optimum, intervals."""
+    if not responses:
+        return []
     points = [as_points(response) for response in responses]
     full = _full_effect(points, asked)
     weighed_ = _Weighed.of(points, full.tied, asked)
+    lost = ~np.isfinite(weighed_.best.rss)
+    if lost.any():
+        others = iter(_fit_batch([r for r, gone in zip(responses, lost, strict=True) if not gone], asked))
+        trouble = "the curve has no value at these doses from its starts. Give other starts."
+        return [_refused(r, asked, trouble) if gone else next(others) for r, gone in zip(responses, lost, strict=True)]
     fits = weighed_.fitted(asked)
     doubtful = np.flatnonzero(full.doubtful)
     if doubtful.size:
         wider = _Weighed.of([points[i] for i in doubtful], full.has[doubtful], asked).fitted(asked)
         fits.low[:, doubtful] = np.minimum(fits.low[:, doubtful], wider.low)
         fits.high[:, doubtful] = np.maximum(fits.high[:, doubtful], wider.high)
-    batch = _Batch.of(asked, fits, full, weighed_)
+    batch = _Batch.of(asked, fits, full, weighed_ if asked.noise else None)
     return [_estimate(response, points[i], batch, i) for i, response in enumerate(responses)]
 
 
@@ -326,7 +333,8 @@ def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Esti
         p_flat=float(batch.p_flat[i]), p_full=float(batch.full.p[i]), p_curve=float(batch.p_curve[i]),
         label=response.label, curve=family, constraints=batch.asked.constraints, noise=float(batch.power[i]),
     )  # fmt: skip
-    return with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
+    said = with_status(estimate, points, bool(batch.full.tied[i]), bool(batch.full.untested[i]))
+    return said if fits.best.converged[i] else not_settled(said)
 
 
 def _outside_covariance(fits: Fitted, columns: Mapping[str, Column]) -> Array:

@@ -16,7 +16,7 @@ from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
 from halfmax.units import format_concentration, p_value
 
-__all__ = ["Direction", "in_direction", "is_plain", "with_status"]
+__all__ = ["Direction", "in_direction", "is_plain", "not_settled", "with_status"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -83,6 +83,17 @@ def is_plain(columns: Mapping[str, Column], p_flat: Array, p_curve: Array, span:
     significant = (p_flat < SIGNIFICANCE) | ~np.isfinite(p_flat)
     steep = np.isinf(slope.low) | np.isinf(slope.high)
     return np.asarray(bounded & significant & ~steep & ~(p_curve < LACK_OF_FIT))
+
+
+def not_settled(estimate: Estimate) -> Estimate:
+    """An estimate whose search ended before it stood still; one that is open says enough."""
+    if not estimate.status.startswith("ok"):
+        return estimate
+    status = (
+        "not converged: the search did not settle, and the numbers are those of the best place it found. "
+        "Hold a parameter, give other starts, or add doses."
+    )
+    return replace(estimate, status=status)
 
 
 def _without_midpoint(estimate: Estimate, notes: list[str]) -> Estimate:
