@@ -16,6 +16,7 @@ from halfmax.estimate import (
     fit,
     fit_all,
     response_at,
+    second_ec50,
     with_derived,
 )
 from halfmax.response import Response
@@ -163,6 +164,18 @@ def test_messages_say_what_is_wrong():
         fit(simulated(), bounds={"bottom": (1, 0)})
     with pytest.raises(FitError, match="ec50 is positive"):
         fit(simulated(), bounds={"ec50": (-2, -1)})
+
+
+def test_the_second_ec50_lies_above_the_first_and_its_interval_holds_the_truth():
+    rng = np.random.default_rng(8)
+    dose = np.repeat(np.geomspace(1e-9, 1e-3, 13), 3)
+    truth = {"ec50_first": 1e-7, "gap": math.log(1e3), "part_first": 0.5, "start": 1.0, "end": 0.0}
+    level = curve("two_sites").value(dose, **truth)
+    estimate = fit(Response.of(dose, level + rng.normal(0, 0.02, dose.size)), "two_sites")
+    second = second_ec50(estimate)
+    assert second.low < 1e-4 < second.high
+    assert second.value == pytest.approx(estimate["ec50_first"].value * math.exp(estimate["gap"].value), rel=1e-5)
+    assert second_ec50(fit(simulated())).operator == "?"
 
 
 @pytest.mark.slow

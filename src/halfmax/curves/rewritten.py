@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from halfmax.curves.curve import FAR, Curve, Named, Shape, Term
 from halfmax.curves.sigmoid import Sigmoid
 
-__all__ = ["AtEffect", "HalfWay", "Through", "at_effect", "half_way", "through"]
+__all__ = ["AtEffect", "HalfWay", "SecondSite", "Through", "at_effect", "half_way", "second_site", "through"]
 
 Array = NDArray[np.float64]
 Held = Literal["nothing", "start", "end"]
@@ -154,6 +154,40 @@ class HalfWay(_Plain):
         rise = span * twice * share * (1.0 - share)
         m = np.exp(steepness)
         return [-m * rise, m * (u - q) * rise, rise - span * share * 0.5 * np.exp(-depth)]
+
+
+@dataclass(frozen=True)
+class SecondSite(_Plain):
+    """A curve of two sites, or a bell, whose first parameter is the second EC50 and not the first.
+
+    Parameters
+    ----------
+    base : Curve
+        Its first two parameters are the first EC50 and the gap.
+    """
+
+    base: Curve = field(default_factory=lambda: Curve("", "", "", "", ()))
+
+    def at(self, u: Array, theta: Array, sign: Array) -> Shape:
+        """Columns of the base."""
+        return self.base.at(u, self._first(theta), sign)
+
+    def slopes(self, u: Array, theta: Array, sign: Array, shape: Shape, linear: Array) -> list[Array]:
+        """Those of the base; a wider gap moves the first EC50 down."""
+        by_position, by_gap, *rest = self.base.slopes(u, self._first(theta), sign, shape, linear)
+        return [by_position, by_gap - np.exp(theta[1]) * by_position, *rest]
+
+    @staticmethod
+    def _first(theta: Array) -> Array:
+        first = theta.copy()
+        first[0] -= np.exp(theta[1])
+        return first
+
+
+def second_site(base: Curve) -> SecondSite:
+    """The curve with its second EC50 in the place of the first."""
+    terms = (Term("ec50_second", "position"), *base.terms[1:])
+    return SecondSite(base.name, base.title, base.equation, base.reference, terms, base=base)
 
 
 def at_effect(base: Sigmoid, effect: float) -> AtEffect:

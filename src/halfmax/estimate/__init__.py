@@ -5,7 +5,14 @@ from halfmax.estimate.averaging import average_plates
 from halfmax.estimate.bootstrap import bootstrap, bootstrap_all
 from halfmax.estimate.combining import combine
 from halfmax.estimate.comparing import compare, compare_many
-from halfmax.estimate.derived import absolute_ec50, activity_area, effective_concentration, response_at, with_derived
+from halfmax.estimate.derived import (
+    absolute_ec50,
+    activity_area,
+    effective_concentration,
+    response_at,
+    second_ec50,
+    with_derived,
+)
 from halfmax.estimate.fitting import fit, fit_all
 from halfmax.estimate.growth import fit_growth, fit_growth_all, growth_metrics
 from halfmax.estimate.influence import Influence, leave_one_out
@@ -49,6 +56,7 @@ __all__ = [
     "q_values",
     "response_at",
     "robust_fit",
+    "second_ec50",
     "select",
     "select_all",
     "with_derived",

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.curves import Curve
-from halfmax.curves.rewritten import AtEffect, Held, at_effect, half_way, through
+from halfmax.curves.rewritten import AtEffect, Held, SecondSite, at_effect, half_way, second_site, through
 from halfmax.curves.sigmoid import Sigmoid
+from halfmax.curves.stimulation import Bell, TwoSites
 from halfmax.errors import RangeError
 from halfmax.estimate.batch import covariance, excess, limits, pack, roots
 from halfmax.estimate.least_squares import Problem, solve
@@ -26,7 +27,7 @@ from halfmax.estimate.points import as_points, is_tied, zero_of
 from halfmax.estimate.profile import profile
 from halfmax.estimate.result import Estimate, Parameter
 
-__all__ = ["absolute_ec50", "activity_area", "effective_concentration", "response_at", "with_derived"]
+__all__ = ["absolute_ec50", "activity_area", "effective_concentration", "response_at", "second_ec50", "with_derived"]
 
 Array = NDArray[np.float64]
 _TINY = float(np.finfo(float).tiny)
@@ -161,6 +162,21 @@ def absolute_ec50(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[
     return _each(estimates, _absolute)
 
 
+@overload
+def second_ec50(estimates: Estimate) -> Parameter: ...
+@overload
+def second_ec50(estimates: Sequence[Estimate]) -> list[Parameter]: ...
+def second_ec50(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[Parameter]:
+    """The second EC50 of a curve of two sites, or of a bell, with its profile interval.
+
+    Returns
+    -------
+    Parameter
+        Named ``ec50_second``; not identified where the curve has but one.
+    """
+    return _each(estimates, lambda some: _rewritten(some, _second_curve, "ec50_second", row=0))
+
+
 #: What `with_derived` knows by name.
 _BY_NAME: dict[str, Callable[[Sequence[Estimate]], list[Parameter]]] = {
     "ec10": lambda some: effective_concentration(some, 10),
@@ -168,6 +184,7 @@ _BY_NAME: dict[str, Callable[[Sequence[Estimate]], list[Parameter]]] = {
     "ec80": lambda some: effective_concentration(some, 80),
     "ec90": lambda some: effective_concentration(some, 90),
     "ec50_absolute": lambda some: absolute_ec50(some),
+    "ec50_second": lambda some: second_ec50(some),
     "mean_response": lambda some: activity_area(some),
 }
 
@@ -177,7 +194,7 @@ def with_derived(estimates: Sequence[Estimate], names: Sequence[str]) -> list[Es
 
     Parameters
     ----------
-    names : sequence of {"ec10", "ec20", "ec80", "ec90", "ec50_absolute", "mean_response"}
+    names : sequence of {"ec10", "ec20", "ec80", "ec90", "ec50_absolute", "ec50_second", "mean_response"}
 
     Raises
     ------
@@ -209,6 +226,12 @@ def _sigmoid(estimate: Estimate) -> Sigmoid | None:
 def _effect_curve(estimate: Estimate, effect: float) -> Curve | None:
     base = _sigmoid(estimate)
     return None if base is None else at_effect(base, effect)
+
+
+def _second_curve(estimate: Estimate) -> Curve | None:
+    base = estimate.curve
+    usable = isinstance(base, TwoSites | Bell) and estimate.response is not None and estimate.df > 0
+    return second_site(base) if usable and base is not None and not estimate.status.startswith("refused") else None
 
 
 def _level_curve(estimate: Estimate, dose: float | None) -> Curve | None:
@@ -312,13 +335,17 @@ def _problem(curve: Curve, estimates: Sequence[Estimate], held: Array | None) ->
         asked, base = estimate.constraints, estimate.curve
         if base is None or not (asked.fixed or asked.bounds):
             continue
-        own = asked.apply(pack(base, [rows[index]]), rising=estimate["hill_slope"].best > 0)
+        own = asked.apply(pack(base, [rows[index]]), rising=_rises(estimate))
         low[1 : base.q, index], high[1 : base.q, index] = own.low[1:, 0], own.high[1:, 0]
-        if isinstance(curve, AtEffect):
+        if isinstance(curve, AtEffect | SecondSite):
             plateaus[:, index] = own.held[:, 0]
-    sign = np.array([1.0 if e["hill_slope"].best > 0 else -1.0 for e in estimates])
+    sign = np.array([1.0 if _rises(estimate) else -1.0 for estimate in estimates])
     plateaus = plateaus if held is None else np.where(np.isnan(held), plateaus, held)
     return replace(problem, low=low, high=high, sign=sign, held=plateaus)
+
+
+def _rises(estimate: Estimate) -> bool:
+    return "hill_slope" in estimate and estimate["hill_slope"].best > 0
 
 
 def _absolute(estimates: Sequence[Estimate]) -> list[Parameter]:
