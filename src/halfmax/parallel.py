@@ -7,10 +7,13 @@ memory needed does not grow with their number.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, TypeVar
 
 from halfmax.errors import HalfmaxError, RangeError
@@ -21,6 +24,10 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 #: Items under way for each worker.
 _AHEAD = 3
+#: What linear-algebra libraries read when they load: processes side by side have one thread each.
+_THREADS = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"
+)  # fmt: skip
 
 
 def map_batches(
@@ -44,7 +51,7 @@ def map_batches(
     RangeError
         If `workers` < 1.
     HalfmaxError
-        If the cluster cannot be reached, or Dask is not installed.
+        If the cluster cannot be reached, or Dask is not installed; if a process dies.
 
     Examples
     --------
@@ -56,22 +63,81 @@ def map_batches(
     if cluster is None and workers == 1:
         yield from map(function, items)
         return
-    executor: Any = _client(cluster) if cluster else ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    with executor as pool:
-        if cluster:
-            workers = max(1, sum(pool.nthreads().values()))
-        under_way: deque[Any] = deque()
+    if cluster:
+        with _client(cluster) as client:
+            at_once = _AHEAD * max(1, sum(client.nthreads().values()))
+            yield from _in_order(lambda item: _sent(client, function, item), items, at_once, _cancel)
+        return
+    context = _OneThreadEach()
+    with ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         try:
-            for item in items:
-                under_way.append(pool.submit(function, item))
-                if len(under_way) >= _AHEAD * workers:
-                    yield under_way.popleft().result()
-            while under_way:
+            yield from _in_order(lambda item: pool.submit(function, item), items, _AHEAD * workers, context.end)
+        except BrokenProcessPool as error:
+            raise HalfmaxError(
+                "a process ended before its work was done, most often for want of memory. Use fewer --workers."
+            ) from error
+
+
+def _in_order(
+    submit: Callable[[Item], Any], items: Iterable[Item], at_once: int, stop: Callable[[Iterable[Any]], None]
+) -> Iterator[Any]:
+    """Results in order, so many items under way at once; `stop` ends the work on them when nobody waits any more."""
+    under_way: deque[Any] = deque()
+    try:
+        for item in items:
+            under_way.append(submit(item))
+            if len(under_way) >= at_once:
                 yield under_way.popleft().result()
-        except BaseException:
-            for future in under_way:
-                future.cancel()
-            raise
+        while under_way:
+            yield under_way.popleft().result()
+    except BaseException:
+        stop(under_way)
+        raise
+
+
+class _OneThread(SpawnProcess):
+    """A process whose linear algebra has one thread, unless the environment says otherwise."""
+
+    def start(self) -> None:
+        """Start it, with the environment that it is to find."""
+        unset = [name for name in _THREADS if name not in os.environ]
+        os.environ.update(dict.fromkeys(unset, "1"))
+        try:
+            super().start()
+        finally:
+            for name in unset:
+                del os.environ[name]
+
+
+class _OneThreadEach(SpawnContext):
+    """What a pool starts its processes with; it can end them in the middle of their work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        """A process of the pool."""
+        self.started.append(_OneThread(*args, **options))
+        return self.started[-1]
+
+    def end(self, _: Iterable[Any]) -> None:
+        """End all processes."""
+        for process in self.started:
+            process.terminate()
+
+
+def _cancel(futures: Iterable[Any]) -> None:
+    for future in futures:
+        future.cancel()
+
+
+def _sent(client: Any, function: Callable[[Item], Result], item: Item) -> Any:
+    """Future of an item; its data travel with the task, so that another worker can take over from one that dies."""
+    import dask
+
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TB"}):
+        return client.submit(function, item, pure=False)
 
 
 def _client(address: str) -> Any:

@@ -11,7 +11,9 @@ import pytest
 
 from halfmax.curves import hill
 from halfmax.errors import FileError, HalfmaxError, RangeError, TableError
-from halfmax.readers.long import Columns
+from halfmax.estimate.many import fit_curves, fit_many
+from halfmax.readers import long
+from halfmax.readers.long import Columns, Curves, in_batches, read_curves, stream_curves
 from halfmax.study import many
 from halfmax.study.many import Work, expand, fit_tables, fit_to_file
 
@@ -38,7 +40,6 @@ def silent(_done):
 @pytest.fixture
 def small_batches(monkeypatch):
     """Batches of 8 curves, so that a small table makes several."""
-    monkeypatch.setattr("halfmax.estimate.many.BATCH", 8)
     monkeypatch.setattr(many, "BATCH", 8)
 
 
@@ -88,34 +89,38 @@ def test_the_truth_comes_back_in_order(long_csv, tmp_path):
     assert set(back["ec50_unit"]) == {"M"}
 
 
-def test_a_pool_and_a_cluster_give_the_same_bytes_as_one_process(tmp_path):
+def test_a_pool_and_a_cluster_give_the_same_bytes_as_one_process(tmp_path, monkeypatch):
     """Whole processes: a real Dask scheduler with two workers."""
     from distributed import LocalCluster
 
+    monkeypatch.setattr(many, "BATCH", 50)
     path = tmp_path / "long.csv"
-    table(2200, seed=2).to_csv(path, index=False)
-    outputs = [tmp_path / f"{name}.csv" for name in ("one", "two", "cluster")]
-    fit_to_file(Work((path,), COLUMNS), outputs[0], silent)
-    fit_to_file(Work((path,), COLUMNS, workers=2), outputs[1], silent)
+    table(450, seed=2).to_csv(path, index=False)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        fit_to_file(Work((path,), COLUMNS, cluster=cluster.scheduler_address), outputs[2], silent)
-    assert len({output.read_bytes() for output in outputs}) == 1
+        whose = {"one": {}, "two": {"workers": 2}, "cluster": {"cluster": cluster.scheduler_address}}
+        for suffix in (".csv", ".parquet"):
+            outputs = [tmp_path / f"{name}{suffix}" for name in whose]
+            for output, options in zip(outputs, whose.values(), strict=True):
+                fit_to_file(Work((path,), COLUMNS, **options), output, silent)
+            assert len({output.read_bytes() for output in outputs}) == 1
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_an_interrupted_run_is_taken_up_where_it_stopped(long_csv, tmp_path):
-    whole, target = tmp_path / "whole.csv", tmp_path / "out.csv"
-    fit_to_file(Work((long_csv,), COLUMNS), whole, silent)
+@pytest.mark.parametrize(("workers", "suffix"), [(1, ".csv"), (2, ".parquet")])
+def test_an_interrupted_run_is_taken_up_where_it_stopped(long_csv, tmp_path, workers, suffix):
+    whole, target = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    work = Work((long_csv,), COLUMNS, workers=workers)
+    counts = fit_to_file(Work((long_csv,), COLUMNS), whole, silent)
 
     def stop(done):
         if done == 16:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_to_file(Work((long_csv,), COLUMNS), target, stop)
+        fit_to_file(work, target, stop)
     assert not target.exists()
     seen = []
-    fit_to_file(Work((long_csv,), COLUMNS), target, seen.append, resume=True)
+    assert fit_to_file(work, target, seen.append, resume=True) == counts
     assert seen == [16, 24, 30]
     assert target.read_bytes() == whole.read_bytes()
 
@@ -138,6 +143,112 @@ def test_a_curve_whose_rows_do_not_stand_together_is_named(tmp_path, monkeypatch
     pd.concat([table(2), table(1)]).to_csv(path, index=False)
     with pytest.raises(TableError, match=r"curve p0, c0 do not stand together\. Sort the table by plate, compound"):
         fit_tables(Work((path,), COLUMNS), silent)
+
+
+UGLY = {
+    "clear": ([1, 1, 3, 3, 10, 10, 30, 30], [99, 101, 80, 78, 22, 20, 5, 4]),
+    "open above": ([1, 1, 3, 3, 10, 10, 30, 30], [100, 101, 99, 98, 95, 94, 80, 82]),
+    "flat": ([1, 1, 3, 3, 10, 10, 30, 30], [100, 90, 97, 103, 95, 104, 101, 96]),
+    "all equal": ([1, 3, 10, 30, 100], [7, 7, 7, 7, 7]),
+    "vehicle, missing wells": ([0, 0, 0, 1, 3, 3, 10, 30, 100], [99, None, 102, 95, 70, None, 33, 8, 6]),
+    "one dose": ([10, 10, 10], [3, 4, 5]),
+    "too few wells": ([0, 1, 3, 10], [100, 80, 40, 10]),
+    "nothing measured": ([1, 3, 10, 30, 100], [None] * 5),
+    "misses the means": (
+        np.repeat([1, 3, 10, 30, 100], 3),
+        [99, 100, 101, 60, 61, 59, 90, 91, 89, 20, 21, 22, 5, 6, 4],
+    ),
+    "steep": ([1, 1, 3, 3, 10, 10, 30, 30], [100, 101, 99, 100, 1, 0, 0.5, -0.5]),
+    "rising": ([0.1, 1, 3, 10, 30, 100], [1, 9, 26, 52, 74, 93]),
+    "huge": ([1, 3, 10, 30, 100], [1e200, 9e199, 5e199, 1e199, 1e198]),
+    "outside the doses": ([100, 100, 300, 300, 1000, 1000], [52, 48, 31, 29, 10, 11]),
+}
+
+
+def ugly_table():
+    parts = [pd.DataFrame({"curve": name, "dose": np.array(dose, dtype=float), "signal": np.array(signal, dtype=float)})
+             for name, (dose, signal) in UGLY.items()]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+@pytest.mark.parametrize("unit", ["µM", None])
+@pytest.mark.parametrize("model", ["hill4", "hill3", "association", "two_sites"])
+def test_records_of_arrays_are_those_of_responses(tmp_path, unit, model):
+    path = tmp_path / "ugly.parquet"
+    ugly_table().to_parquet(path)
+    curves = read_curves((path,), Columns("dose", "signal", ("curve",), unit))
+    expected = [record for batch in fit_many(curves, model) for record in batch]
+    found = fit_curves(curves, model).rows()
+    assert [list(record) for record in found] == [list(record) for record in expected]
+    assert found == expected
+    assert {type(value) for record in found for value in record.values()} <= {float, int, str, type(None)}
+
+
+def test_records_of_many_arrays_are_those_of_responses(long_csv):
+    curves = read_curves((long_csv,), COLUMNS)
+    assert fit_curves(curves).rows() == next(fit_many(curves))
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_table_in_any_order_gives_the_same_curves(tmp_path):
+    frame = ugly_table()
+    order = np.random.default_rng(3).permutation(len(frame))
+    first = frame.iloc[order].drop_duplicates("curve")["curve"]
+    frame.to_csv(tmp_path / "sorted.csv", index=False)
+    frame.iloc[order].to_csv(tmp_path / "mixed.csv", index=False)
+    columns = Columns("dose", "signal", ("curve",), "µM")
+    straight, mixed = (read_curves((tmp_path / f"{name}.csv",), columns) for name in ("sorted", "mixed"))
+    assert straight.labels[0].tolist() == list(UGLY)
+    assert mixed.labels[0].tolist() == first.tolist()
+    wells = {key: sorted(zip(r.concentration, r.signal.astype(str), strict=True))
+             for (key,), (_, r) in zip(straight.keys(), straight, strict=True)}  # fmt: skip
+    for (key,), (_, response) in zip(mixed.keys(), mixed, strict=True):
+        assert sorted(zip(response.concentration, response.signal.astype(str), strict=True)) == wells[key]
+
+
+@pytest.mark.parametrize("block", [1, 7, 16, 1000])
+def test_blocks_of_a_file_cut_no_curve(long_csv, monkeypatch, block):
+    monkeypatch.setattr(long, "_BLOCK", block)
+    whole = read_curves((long_csv,), COLUMNS)
+    streamed = Curves.joined(list(stream_curves((long_csv,), COLUMNS)))
+    assert streamed.keys() == whole.keys()
+    assert np.array_equal(streamed.starts, whole.starts)
+    assert np.array_equal(streamed.signal, whole.signal)
+    for curves, rows, sizes in ((8, 10**6, [8, 8, 8, 6]), (8, 50, [3] * 10), (8, 1, [1] * 30), (10, 160, [10] * 3)):
+        batches = in_batches(stream_curves((long_csv,), COLUMNS), curves=curves, rows=rows)
+        assert [len(batch) for batch in batches] == sizes
+        assert [len(batch) for batch in in_batches([whole], curves=curves, rows=rows)] == sizes
+
+
+def test_labels_are_the_same_text_from_any_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(long, "_BLOCK", 5)
+    frame = ugly_table().head(16)
+    frame["batch"] = pd.array([7] * 8 + [None] * 8, dtype="Int64")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    columns = Columns("dose", "signal", ("batch", "curve"))
+    for name in ("t.csv", "t.parquet"):
+        for curves in (read_curves((tmp_path / name,), columns), *stream_curves((tmp_path / name,), columns)):
+            assert set(curves.keys()) <= {("7", "clear"), ("", "open above")}
+        assert len(Curves.joined(list(stream_curves((tmp_path / name,), columns)))) == 2
+
+
+def test_curves_with_the_same_mark_are_told_apart(long_csv, tmp_path, monkeypatch):
+    monkeypatch.setattr(long, "_BLOCK", 64)
+    monkeypatch.setattr(long, "_mark", lambda key: len(key))
+    assert sum(map(len, stream_curves((long_csv,), COLUMNS))) == 30
+    frame = pd.read_csv(long_csv)
+    pd.concat([frame, frame.tail(20).head(3)]).to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(TableError, match="curve p2, c28 do not stand together"):
+        list(stream_curves((tmp_path / "t.csv",), COLUMNS))
+
+
+def test_a_label_may_not_have_the_name_of_a_result(tmp_path):
+    ugly_table().rename(columns={"curve": "model"}).to_csv(tmp_path / "t.csv", index=False)
+    target = tmp_path / "out.csv"
+    with pytest.raises(RangeError, match='column "model": a result has the same name'):
+        fit_to_file(Work((tmp_path / "t.csv",), Columns("dose", "signal", ("model",))), target, silent)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
 def test_what_cannot_be_is_refused(long_csv, tmp_path):

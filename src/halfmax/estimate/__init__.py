@@ -22,16 +22,19 @@ from halfmax.estimate.points import zero_of
 from halfmax.estimate.result import Estimate, Operator, Parameter
 from halfmax.estimate.select import Selection, false_discovery, q_values, select, select_all, with_q_values
 from halfmax.estimate.status import Direction
+from halfmax.estimate.together import ExtraSumOfSquares, Together, fit_together
 
 __all__ = [
     "Direction",
     "Estimate",
+    "ExtraSumOfSquares",
     "Fits",
     "Influence",
     "Operator",
     "Outliers",
     "Parameter",
     "Selection",
+    "Together",
     "absolute_ec50",
     "activity_area",
     "average_plates",
@@ -50,6 +53,7 @@ __all__ = [
     "fit_growth",
     "fit_growth_all",
     "fit_many",
+    "fit_together",
     "fit_without",
     "growth_metrics",
     "leave_one_out",

@@ -16,8 +16,8 @@ from halfmax.estimate.least_squares import Problem
 __all__ = ["Fits", "fit_arrays"]
 
 Array = NDArray[np.float64]
-#: Curves in one batch: as many as stay in the processor's cache.
-_CHUNK = 1000
+#: Curves in one batch: a search costs least a curve where many are still under way together.
+_CHUNK = 10_000
 
 
 @dataclass(frozen=True)

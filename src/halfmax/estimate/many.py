@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
-from halfmax.estimate.fitting import fit_all
-from halfmax.estimate.status import Direction
+import numpy as np
+from numpy.typing import NDArray
+
+from halfmax.errors import RangeError
+from halfmax.estimate.batch import Column, fitted, solved
+from halfmax.estimate.fitting import (
+    _SQUARABLE,
+    _Asked,
+    _asked,
+    _Batch,
+    _estimate,
+    _FullEffect,
+    _refused,
+    _trouble,
+    fit_all,
+)
+from halfmax.estimate.least_squares import Problem
+from halfmax.estimate.points import Levels, Points
+from halfmax.estimate.status import Direction, is_plain
 from halfmax.parallel import map_batches
+from halfmax.readers.long import Curves
 from halfmax.response import Response
 
-__all__ = ["BATCH", "Batch", "fit_many"]
+__all__ = ["BATCH", "WELLS", "Batch", "Records", "fit_curves", "fit_many"]
 
-#: Curves in a batch. Fixed, so that results do not depend on what runs them.
-BATCH = 1000
+#: Curves in a batch. Fixed, so that results do not depend on what runs them; large, because a batch takes as many
+#: steps as its slowest curve.
+BATCH = 10_000
+#: Wells in a batch; where curves have more, it has fewer curves.
+WELLS = 1_000_000
 Record = dict[str, object]
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -80,3 +106,164 @@ def _fit(batch: Batch) -> list[Record]:
     responses = [response for _, response in batch.curves]
     estimates = fit_all(responses, batch.model, level=batch.level, direction=batch.direction)
     return [{**labels, **estimate.record()} for (labels, _), estimate in zip(batch.curves, estimates, strict=True)]
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records of many estimates as columns.
+
+    Parameters
+    ----------
+    columns : dict of str to array, each shape (curves,)
+        Numbers, NaN where a record has none, or texts.
+    """
+
+    columns: dict[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        return next(iter(self.columns.values())).size
+
+    @property
+    def opened(self) -> int:
+        """How many estimates are open, refused, or no curve."""
+        return sum(not status.startswith("ok") for status in self.columns["status"])
+
+    def put(self, i: int, record: Record) -> None:
+        """Change one record."""
+        for name, value in record.items():
+            self.columns[name][i] = math.nan if value is None else value
+
+    def rows(self) -> list[Record]:
+        """One by one, None where there is no number."""
+        values = []
+        for column in self.columns.values():
+            cells = column.tolist()
+            values.append([None if cell != cell else cell for cell in cells] if column.dtype == float else cells)
+        return [dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def fit_curves(curves: Curves, model: str = "hill4", *, level: float = 0.95) -> Records:
+    """`fit_all` of curves that are held as arrays: the same records, without a Response for each.
+
+    Only a curve of which there is more to be said than "ok" becomes a Response and an
+    Estimate, by the same functions as in `fit_all`.
+
+    Raises
+    ------
+    RangeError
+        If a column that tells the curves apart has the name of a result.
+    """
+    asked = _asked(model, level, None, None)
+    records = _nothing_yet(curves, asked)
+    wells = _Wells.of(curves)
+    troubled = wells.troubled(asked)
+    for i in np.flatnonzero(troubled).tolist():
+        response = curves.response(i)
+        records.put(i, _refused(response, asked, _trouble(response, asked)).record())
+    rows = np.flatnonzero(~troubled)
+    if rows.size:
+        _fit_rows(curves, rows, wells, asked, records)
+    return records
+
+
+def _nothing_yet(curves: Curves, asked: _Asked) -> Records:
+    """Labels and empty columns, laid out as the record of an estimate."""
+    columns: dict[str, NDArray[Any]] = dict(zip(curves.columns.by, curves.labels, strict=True))
+    for name, value in _refused(curves.response(0), asked, "").record().items():
+        if name in columns:
+            raise RangeError(f'column "{name}": a result has the same name. Rename the column.')
+        empty: Any = math.nan if value is None else value
+        columns[name] = np.full(len(curves), empty, dtype=object if isinstance(value, str) else type(empty))
+    return Records(columns)
+
+
+@dataclass(frozen=True)
+class _Wells:
+    """Measured wells of some curves, and of each curve how many are missing and how large its largest signal is."""
+
+    levels: Levels
+    starts: Indices
+    missing: Indices
+    largest: Array
+
+    @classmethod
+    def of(cls, curves: Curves) -> _Wells:
+        """Wells of curves."""
+        n = len(curves)
+        whose = np.repeat(np.arange(n), np.diff(curves.starts))
+        measured = np.isfinite(curves.signal)
+        curve, signal = whose[measured], curves.signal[measured]
+        largest = np.zeros(n)
+        np.maximum.at(largest, curve, np.abs(signal))
+        dose = np.abs(curves.concentration[measured])
+        levels = Levels.of(curve, dose, signal)
+        starts = np.searchsorted(levels.curve, np.arange(n + 1))
+        return cls(levels, starts, np.bincount(whose[~measured], minlength=n), largest)
+
+    def troubled(self, asked: _Asked) -> Flags:
+        """Curves of which `_trouble` has something to say."""
+        n, size = self.largest.size, asked.constraints.size(asked.curve)
+        wells = np.bincount(self.levels.curve, self.levels.count, n)
+        doses = np.bincount(self.levels.curve[self.levels.dose > 0], minlength=n)
+        squarable = (self.largest > _SQUARABLE[0]) & (self.largest < _SQUARABLE[1]) | (self.largest == 0)
+        return np.asarray(~squarable | (doses < max(size - 1, 1)) | (wells <= size))
+
+    def problem(self, rows: Indices, asked: _Asked) -> Problem:
+        """Some of the curves as a problem."""
+        number = np.full(self.largest.size, -1)
+        number[rows] = np.arange(rows.size)
+        dose, mean, count, squares = self.levels.of_curves(number).padded(rows.size)
+        return Problem.of(asked.curve, asked.curve.abscissa(dose), mean, count, squares)
+
+    def points(self, i: int) -> Points:
+        """One of the curves."""
+        return Points(self.levels.of_one(slice(self.starts[i], self.starts[i + 1])), None, "", int(self.missing[i]))
+
+    def span(self, rows: Indices) -> tuple[Array, Array]:
+        """Lowest dose above zero and highest dose of some curves."""
+        first = self.starts[rows]
+        first = np.where(self.levels.dose[first] > 0, first, first + 1)
+        return self.levels.dose[first], self.levels.dose[self.starts[rows + 1] - 1]
+
+
+def _fit_rows(curves: Curves, rows: Indices, wells: _Wells, asked: _Asked, records: Records) -> None:
+    """Fit some of the curves, and write their records."""
+    problem, best = solved(wells.problem(rows, asked), asked.constraints)
+    none = np.zeros(rows.size, dtype=bool)
+    full = _FullEffect(none, np.full(rows.size, np.nan), none)
+    batch = _Batch.of(asked, fitted(problem, best, problem.weight.sum(0), asked.level), full)
+    plain = none
+    if asked.curve.logarithmic and {"ec50", "hill_slope"} <= batch.columns.keys():
+        plain = is_plain(batch.columns, batch.p_flat, batch.p_curve, wells.span(rows)) & (wells.missing[rows] == 0)
+        _write(batch, rows, records)
+    for k in np.flatnonzero(~plain).tolist():
+        i = int(rows[k])
+        records.put(i, _estimate(curves.response(i), wells.points(i), batch, k).record())
+
+
+def _write(batch: _Batch, rows: Indices, records: Records) -> None:
+    """Numbers of all curves of a batch, and the status "ok"."""
+    fits, written = batch.fits, records.columns
+    for name, column in batch.columns.items():
+        values = _bounded(column, batch.quantiles)
+        for ending, value in values.items():
+            if name + ending in written:
+                written[name + ending][rows] = value
+    written["rss"][rows] = np.where(np.isfinite(fits.best.rss), fits.best.rss, np.nan)
+    written["df"][rows], written["n"][rows] = fits.df, fits.problem.weight.sum(0)
+    written["status"][rows] = "ok"
+
+
+def _bounded(column: Column, quantiles: Array) -> dict[str, Any]:
+    """`Parameter.bounded` and its part of a record for many curves: ending of the name → values, NaN for None."""
+    best, low, high = column.best, column.low, column.high
+    open_low, open_high = ~(low > (0.0 if column.log else -math.inf)), ~(high < math.inf)
+    value = np.select([open_low & open_high, open_high, open_low], [np.full_like(best, np.nan), low, high], best)
+    operator = np.select([open_low & open_high, open_high, open_low], ["?", ">", "<"], "=").astype(object)
+    numbers = {"": value, "_low": np.where(column.log & (low == 0), np.nan, low), "_high": high}
+    if column.log:
+        half = [min(product, 700.0) for product in (quantiles * column.se).tolist()]
+        with np.errstate(over="ignore", invalid="ignore"):
+            numbers["_delta_low"] = best * [math.exp(-share) for share in half]
+            numbers["_delta_high"] = best * [math.exp(share) for share in half]
+    return {"_operator": operator, **{end: np.where(np.isfinite(v), v, np.nan) for end, v in numbers.items()}}

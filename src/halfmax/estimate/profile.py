@@ -99,7 +99,7 @@ def profile(
     optimum, held = best.parameters(), limits[0] == limits[1]
     walks = _walks(best, excess, held, limits)
     k, c = walks.parameter, walks.curve
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         walks.rate = walks.sign * np.sqrt(covariance[c, k, k])
         reach = _FIRST * np.abs(walks.limit - walks.optimum)
         first = walks.optimum + np.clip(walks.rate * walks.goal, -reach, reach)
@@ -182,7 +182,7 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
         visits[rows] += 1
         spent = ~beyond & ~close & (here == part.limit)
         walks.end[rows] = np.where(close | (visits[rows] > 60), here, np.where(spent, part.sign * np.inf, np.nan))
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             crossing = _crossing(part, (here, height), (before[rows], height_before[rows]))
             moved = (found.theta - part.warm.theta) / (here - part.inner)
         drift[:, rows] = np.nan_to_num(moved, posinf=0.0, neginf=0.0)

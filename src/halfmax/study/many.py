@@ -8,26 +8,35 @@ folder goes; after an interruption the run is taken up where it stopped.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from halfmax import __version__
 from halfmax.errors import FileError, RangeError
-from halfmax.estimate.many import BATCH, fit_many
+from halfmax.estimate.many import BATCH, WELLS, Records, fit_curves
 from halfmax.output import csv_text, write_file
-from halfmax.readers.long import Columns, read_curves, stream_curves, text_size
+from halfmax.parallel import map_batches
+from halfmax.readers.long import Columns, Curves, in_batches, read_curves, stream_curves, text_size
 
 __all__ = ["LARGE", "Work", "expand", "fit_tables", "fit_to_file"]
 
 #: Bytes of input, as text, from which on rows of a curve must stand together and the output goes to a file.
 LARGE = 64_000_000
+#: Batches in a row group of a Parquet output.
+_ROW_GROUP = 20
 #: Told of each batch: how many curves are done.
 Progress = Callable[[int], None]
 Record = dict[str, object]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -46,14 +55,24 @@ class Work:
         """Whether the input is too large to be held in memory."""
         return bool(self.columns.by) and sum(map(text_size, self.files)) > LARGE
 
-    def batches(self, skip: int = 0) -> Iterator[list[Record]]:
-        """Records, a batch at a time."""
-        curves = (stream_curves if self.large else read_curves)(self.files, self.columns)
-        unit = "M" if self.columns.unit else f"unit of {self.columns.concentration}"
-        for batch in fit_many(
-            curves, self.model, level=self.level, skip=skip, workers=self.workers, cluster=self.cluster
-        ):
-            yield [{**record, "ec50_unit": unit} for record in batch]
+    def batches(self) -> Iterator[Curves]:
+        """Curves, a batch at a time."""
+        parts = stream_curves(self.files, self.columns) if self.large else [read_curves(self.files, self.columns)]
+        return in_batches(parts, curves=BATCH, rows=WELLS)
+
+    def results(self, finish: Callable[[Records], Result], *, skip: int = 0) -> Iterator[Result]:
+        """What `finish` makes, where the fit is done, of the records of each batch but the first ones."""
+        work = partial(_fit, model=self.model, level=self.level, finish=finish)
+        return map_batches(work, islice(self.batches(), skip, None), workers=self.workers, cluster=self.cluster)
+
+
+def _fit(curves: Curves, *, model: str, level: float, finish: Callable[[Records], Result]) -> Result:
+    """One batch; EC50 in what the concentrations are in."""
+    records = fit_curves(curves, model, level=level)
+    columns = curves.columns
+    if not columns.unit and "ec50" in records.columns:
+        records.columns["ec50_unit"] = np.full(len(records), f"unit of {columns.concentration}", dtype=object)
+    return finish(records)
 
 
 def expand(patterns: Sequence[Path]) -> tuple[Path, ...]:
@@ -81,7 +100,7 @@ def expand(patterns: Sequence[Path]) -> tuple[Path, ...]:
 def fit_tables(work: Work, progress: Progress) -> list[Record]:
     """All records, in memory."""
     records: list[Record] = []
-    for batch in work.batches():
+    for batch in work.results(Records.rows):
         records += batch
         progress(len(records))
     return records
@@ -110,36 +129,81 @@ def fit_to_file(work: Work, output: Path, progress: Progress, *, resume: bool = 
     if suffix == ".parquet":
         _arrow()
     parts = output.parent / f".{output.name}.parts"
-    done = _begin(output, parts, _manifest(work, suffix), resume=resume)
-    count = done * BATCH
+    _begin(output, parts, _manifest(work, suffix), resume=resume)
+    finish = _csv_part if suffix == ".csv" else _arrow_part
+    made = _made(parts)
+    count = _total(made, "curves")
     progress(count)
-    for number, batch in enumerate(work.batches(skip=done), start=done):
-        opened = sum(record["ec50_operator"] != "=" for record in batch)
-        part = parts / f"{number:06d}-{opened}{suffix}"
-        write_file(part, csv_text(batch) if suffix == ".csv" else _parquet_bytes(batch))
-        count += len(batch)
-        progress(count)
-    made = sorted(parts.glob(f"*{suffix}"))
+    try:
+        for part in work.results(finish, skip=len(made)):
+            place = parts / f"{len(made):06d}.{part.curves}-curves.{part.opened}-open"
+            write_file(place, part.content)
+            made.append(place)
+            count += part.curves
+            progress(count)
+    except BaseException:
+        if not made:
+            shutil.rmtree(parts)
+        raise
     _join(made, output, suffix)
     shutil.rmtree(parts)
-    return count, sum(int(part.stem.split("-")[1]) for part in made)
+    return count, _total(made, "open")
+
+
+def _made(parts: Path) -> list[Path]:
+    """The batches that are there, in order."""
+    return sorted(path for path in parts.iterdir() if path.name[:1].isdigit())
+
+
+def _total(made: Sequence[Path], what: str) -> int:
+    """How many curves some batches hold, or how many open ones, by their names."""
+    return sum(int(number) for number in re.findall(rf"(\d+)-{what}", " ".join(path.name for path in made)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A batch as it is kept until all are there, how many curves it holds, and how many of them are open."""
+
+    content: bytes
+    curves: int
+    opened: int
+
+
+def _csv_part(records: Records) -> _Part:
+    """A batch as CSV."""
+    return _Part(csv_text(records.rows()).encode(), len(records), records.opened)
+
+
+def _arrow_part(records: Records) -> _Part:
+    """A batch as a stream of Arrow, NaN as nothing."""
+    pa = _arrow()[0]
+    types = {"O": pa.string(), "i": pa.int64(), "f": pa.float64()}
+    table = pa.table({
+        name: pa.array(values, types[values.dtype.kind], from_pandas=True) for name, values in records.columns.items()
+    })  # fmt: skip
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return _Part(sink.getvalue().to_pybytes(), len(records), records.opened)
 
 
 def _manifest(work: Work, suffix: str) -> str:
     """What a run asks for; two runs may share their batches only where it is the same."""
     inputs = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in work.files]
-    asked: dict[str, Any] = {"inputs": inputs, "columns": asdict(work.columns), "model": work.model,
-                             "level": work.level, "batch": BATCH, "format": suffix, "version": __version__}  # fmt: skip
+    asked: dict[str, Any] = {
+        "inputs": inputs, "columns": asdict(work.columns), "model": work.model, "level": work.level,
+        "batch": [BATCH, WELLS], "format": suffix, "version": __version__,
+    }  # fmt: skip
     return json.dumps(asked, indent=1)
 
 
-def _begin(output: Path, parts: Path, manifest: str, *, resume: bool) -> int:
-    """Make the folder of batches, or take up the one that is there; returns how many batches it has."""
+def _begin(output: Path, parts: Path, manifest: str, *, resume: bool) -> None:
+    """Make the folder of batches, or take up the one that is there."""
     note = parts / "manifest.json"
     if parts.exists() and resume:
         if not note.is_file() or note.read_text(encoding="utf-8") != manifest:
             raise FileError(f"{parts}: the interrupted run asked for something else. Run without --resume.")
-        return len([path for path in parts.iterdir() if path.name[:1].isdigit()])
+        return
     if parts.exists():
         shutil.rmtree(parts)
     try:
@@ -147,27 +211,29 @@ def _begin(output: Path, parts: Path, manifest: str, *, resume: bool) -> int:
     except OSError as error:
         raise FileError(f"{output}: cannot be written ({error.strerror}). Choose another place.") from error
     write_file(note, manifest)
-    return 0
 
 
 def _join(parts: Sequence[Path], output: Path, suffix: str) -> None:
-    """One table from all batches, a batch in memory at a time."""
-    if suffix == ".parquet":
-        pq = _arrow()[1]
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as folder:
-            whole = Path(folder, output.name)
-            with pq.ParquetWriter(whole, pq.read_schema(parts[0])) as writer:
-                for part in parts:
-                    writer.write_table(pq.read_table(part))
-            whole.replace(output)
-        return
+    """One table from all batches, a few of them in memory at a time."""
     with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent) as folder:
         whole = Path(folder, output.name)
-        with open(whole, "wb") as stream:
-            for number, part in enumerate(parts):
-                header, rows = part.read_bytes().split(b"\n", 1)
-                stream.write((header + b"\n" if number == 0 else b"") + rows)
+        (_join_csv if suffix == ".csv" else _join_parquet)(parts, whole)
         whole.replace(output)
+
+
+def _join_csv(parts: Sequence[Path], whole: Path) -> None:
+    with open(whole, "wb") as stream:
+        for number, part in enumerate(parts):
+            header, rows = part.read_bytes().split(b"\n", 1)
+            stream.write((header + b"\n" if number == 0 else b"") + rows)
+
+
+def _join_parquet(parts: Sequence[Path], whole: Path) -> None:
+    pa, pq = _arrow()
+    with pq.ParquetWriter(whole, pa.ipc.open_stream(parts[0].read_bytes()).schema) as writer:
+        for first in range(0, len(parts), _ROW_GROUP):
+            group = [pa.ipc.open_stream(part.read_bytes()).read_all() for part in parts[first : first + _ROW_GROUP]]
+            writer.write_table(pa.concat_tables(group), row_group_size=_ROW_GROUP * BATCH)
 
 
 def _arrow() -> tuple[Any, Any]:
@@ -177,17 +243,3 @@ def _arrow() -> tuple[Any, Any]:
     except ImportError as error:
         raise FileError('Parquet needs pyarrow, which is not installed. pip install "halfmax[parquet]"') from error
     return pa, pq
-
-
-def _parquet_bytes(batch: Sequence[Record]) -> bytes:
-    """A batch as Parquet; types follow from the names, so that an all-empty column has its type too."""
-    pa, pq = _arrow()
-    texts = ("model", "status", "notes")
-    schema = pa.schema([
-        (name, pa.int64() if name in ("n", "df") else pa.string()
-         if name in texts or name.endswith(("_operator", "_unit")) or isinstance(value, str) else pa.float64())
-        for name, value in batch[0].items()
-    ])  # fmt: skip
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(list(batch), schema=schema), sink)
-    return bytes(sink.getvalue().to_pybytes())
