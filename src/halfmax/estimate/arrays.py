@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from halfmax.curves import Curve, curve
 from halfmax.errors import FitError
 from halfmax.estimate.batch import Constraints, fitted, outside, solved
-from halfmax.estimate.least_squares import Problem
+from halfmax.estimate.least_squares import Problem, sum_of_products
 
 __all__ = ["Fits", "fit_arrays"]
 
@@ -140,14 +140,16 @@ def _levels(family: Curve, x: Array, y: Array) -> tuple[Array, Array, Array, Arr
     member = (place[:, None] == np.arange(distinct.size)).astype(float)
     missing = np.isnan(y)
     if missing.any():
-        count = ((~missing) @ member).T
-        total = np.where(missing, 0.0, y) @ member
+        count = np.ascontiguousarray(((~missing) @ member).T)
+        known = np.where(missing, 0.0, y)
     else:
         count = np.repeat(member.sum(axis=0)[:, None], len(y), axis=1)
-        total = y @ member
+        known = y
+    order = np.argsort(place, kind="stable")
+    total = np.add.reduceat(known[:, order], np.searchsorted(place[order], np.arange(distinct.size)), axis=1)
     mean = np.ascontiguousarray(total.T / np.maximum(count, 1.0))
-    away = np.where(missing, 0.0, y - mean.T[:, place])
-    base = np.einsum("ij,ij->i", away, away)
+    away = np.ascontiguousarray(np.where(missing, 0.0, y - mean.T[:, place]).T)
+    base = sum_of_products(away, away)
     return np.repeat(family.abscissa(distinct)[:, None], len(y), axis=1), mean, count, base
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from halfmax.curves.curve import FAR, Curve, Shape
 from halfmax.estimate import orthogonal
 
-__all__ = ["Problem", "Solution", "evaluate", "grid_start", "jacobian", "minimise", "solve"]
+__all__ = ["Problem", "Solution", "evaluate", "grid_start", "jacobian", "minimise", "solve", "sum_of_products"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -202,8 +202,8 @@ class _State:
         """Columns, best linear parameters and residuals at a place."""
         shape = problem.curve.at(problem.u, theta, problem.sign)
         weighted = [problem.weight * column for column in shape.columns]
-        gram = [[_dot(weighted[i], shape.columns[j]) for j in range(i + 1)] for i in range(len(weighted))]
-        right = [_dot(part, problem.signal) for part in weighted]
+        gram = [[sum_of_products(weighted[i], shape.columns[j]) for j in range(i + 1)] for i in range(len(weighted))]
+        right = [sum_of_products(part, problem.signal) for part in weighted]
         held = problem.held
         least = _least(problem.curve, gram)
         linear, below, pivot = _coefficients(gram, right, held, least)
@@ -218,7 +218,7 @@ class _State:
         residual = problem.signal - linear[0] * shape.columns[0]
         for coefficient, column in zip(linear[1:], shape.columns[1:], strict=True):
             residual -= coefficient * column
-        rss = problem.base + _dot(problem.weight * residual, residual)
+        rss = problem.base + sum_of_products(problem.weight * residual, residual)
         return cls(theta, shape.columns, shape.inner, linear, residual, rss, ~np.isnan(held), below, pivot)
 
     def arrays(self) -> list[Any]:
@@ -245,7 +245,7 @@ class _State:
         return Solution(self.theta, self.linear, self.rss, converged)
 
 
-def _dot(a: Array, b: Array) -> Array:
+def sum_of_products(a: Array, b: Array) -> Array:
     """Sum over points of a product, for each curve; one curve's is the same sum as it is among many."""
     if a.shape[1] == 1:
         a, b = np.repeat(a, 2, axis=1), np.repeat(b, 2, axis=1)
@@ -415,11 +415,12 @@ def _step(problem: Problem, state: _State, damping: Array) -> tuple[Array, Array
     q = len(slopes)
     cross = [_projections(state, part) for part in weighted]
     matrix = [
-        [_dot(weighted[i], slopes[j]) - sum(a * b / d for a, b, d in zip(cross[i], cross[j], state.pivot, strict=True))
+        [sum_of_products(weighted[i], slopes[j])
+         - sum(a * b / d for a, b, d in zip(cross[i], cross[j], state.pivot, strict=True))
          for j in range(i + 1)]
         for i in range(q)
     ]  # fmt: skip
-    gradient = np.stack([_dot(part, state.residual) for part in weighted])
+    gradient = np.stack([sum_of_products(part, state.residual) for part in weighted])
     still = (problem.low == problem.high) | ((state.theta >= problem.high) & (gradient > 0))
     still |= (state.theta <= problem.low) & (gradient < 0)
     if still.any():
@@ -434,7 +435,7 @@ def _step(problem: Problem, state: _State, damping: Array) -> tuple[Array, Array
 
 def _projections(state: _State, slope: Array) -> list[Array]:
     """Products of a slope with the columns, through L⁻¹; none with what is held."""
-    products = [_dot(slope, column) for column in state.columns]
+    products = [sum_of_products(slope, column) for column in state.columns]
     if state.fixed.any():
         products = [np.where(fixed, 0.0, value) for fixed, value in zip(state.fixed, products, strict=True)]
     return _forward(state.below, products)
