@@ -302,60 +302,6 @@ def test_the_joint_ratio_of_a_curve_to_itself_is_one_and_inverts():
     assert (up.low, up.high) == pytest.approx((1 / down.high, 1 / down.low), rel=1e-3)
 
 
-def hostile(kind, rng):
-    """A response that no sane instrument writes."""
-    dose = np.repeat(np.geomspace(1e-9, 1e-4, 8), rng.integers(1, 4))
-    signal = rng.normal(1, 0.1, dose.size)
-    if kind == "one dose":
-        dose, signal = np.full(6, 1e-6), signal[:6] if signal.size >= 6 else np.ones(6)
-    elif kind == "two doses":
-        dose, signal = np.repeat([1e-6, 1e-5], 4), signal[:8]
-    elif kind == "zeros":
-        signal = np.zeros(dose.size)
-    elif kind == "half missing":
-        signal = np.where(rng.random(dose.size) < 0.5, np.nan, signal)
-    elif kind == "all missing":
-        signal = np.full(dose.size, np.nan)
-    elif kind in ("1e-300", "1e300"):
-        signal = signal * float(kind)
-    elif kind in ("1e-290 M", "1e290 M"):
-        dose = dose * float(kind.split()[0])
-    elif kind == "steps":
-        signal = (dose > rng.choice(dose)) * 1.0
-    elif kind == "reversed":
-        signal = 1 / (1 + 1e-6 / dose)
-    elif kind == "one spike":
-        signal[rng.integers(dose.size)] = 1e8
-    elif kind == "signs":
-        signal = np.sign(signal - 1)
-    elif kind == "vehicle only":
-        dose = np.zeros(dose.size)
-    elif kind == "far doses":
-        dose, signal = np.repeat([1e-300, 1e-6, 1e300], 3), rng.normal(1, 0.1, 9)
-    return Response.of(dose, signal)
-
-
-HOSTILE = (
-    "one dose", "two doses", "zeros", "half missing", "all missing", "1e-300", "1e300", "1e-290 M", "1e290 M", "steps",
-    "reversed", "one spike", "signs", "vehicle only", "far doses", "noise",
-)  # fmt: skip
-
-
-def test_no_hostile_curve_raises_and_each_has_a_status():
-    rng = np.random.default_rng(1)
-    kinds = [HOSTILE[number % len(HOSTILE)] for number in range(2000)]
-    estimates = fit_all([hostile(kind, rng) for kind in kinds])
-    starts = {estimate.status.split(":")[0].split(",")[0] for estimate in estimates}
-    assert starts <= {"ok", "open", "no curve", "refused"}
-    for kind, estimate in zip(kinds, estimates, strict=True):
-        if kind in ("one dose", "two doses", "all missing", "vehicle only", "1e300", "1e-300"):
-            assert estimate.status.startswith("refused"), kind
-        if kind == "zeros":
-            assert "all signals are equal" in estimate.status
-        if kind in ("steps", "reversed") and estimate["ec50"].operator == "=":
-            assert estimate["ec50"].low <= estimate["ec50"].value <= estimate["ec50"].high
-
-
 @pytest.mark.slow
 def test_flat_noise_is_called_no_curve_at_least_as_often_as_it_should_be():
     """5000 flat responses; the test is conservative: a flat curve has no EC50 on which to spend a parameter."""

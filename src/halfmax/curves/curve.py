@@ -32,6 +32,8 @@ STEEPNESS_LIMITS = (float(np.log(0.1)), float(np.log(20.0)))
 #: The same of the asymmetry of a five-parameter curve.
 ASYMMETRY_LIMITS = (float(np.log(0.05)), float(np.log(20.0)))
 _DECADES_BEYOND = 4.0 * float(np.log(10.0))
+#: Logarithm of the largest number.
+_LARGEST = 709.0
 _LOG_KINDS = ("position", "gap", "steepness", "asymmetry", "rate", "log")
 _POSITIONS = np.linspace(-0.05, 1.15, 19)
 _GRIDS: dict[str, Array] = {
@@ -88,7 +90,8 @@ class Term:
         if self.kind == "position":
             return least - _DECADES_BEYOND, most + _DECADES_BEYOND
         if self.kind == "rate":
-            return np.log(1e-4 / most), np.log(1e4 / least)
+            low, high = np.log(1e-4) - np.log(most), np.log(1e4) - np.log(least)
+            return np.minimum(low, _LARGEST - 18.0), np.minimum(high, _LARGEST)
         low, high = _LIMITS.get(self.kind, self.limits)
         return low * ones, high * ones
 
@@ -100,7 +103,7 @@ class Term:
         if self.kind == "position":
             return np.asarray(least + _POSITIONS[::step, None] * (most - least))
         if self.kind == "rate":
-            slowest, fastest = np.log(0.3 / most), np.log(10.0 / least)
+            slowest, fastest = np.log(0.3) - np.log(most), np.log(10.0) - np.log(least)
             return np.asarray(slowest + np.linspace(0, 1, 13)[::step, None] * (fastest - slowest))
         places = _GRIDS.get(self.kind)
         if places is None:

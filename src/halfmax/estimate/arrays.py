@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from halfmax.curves import Curve, curve
 from halfmax.errors import FitError
-from halfmax.estimate.batch import Constraints, fitted, outside, solved
-from halfmax.estimate.least_squares import Problem, sum_of_products
+from halfmax.estimate.batch import SQUARABLE, Constraints, fitted, outside, solved
+from halfmax.estimate.least_squares import Problem
 
 __all__ = ["Fits", "fit_arrays"]
 
@@ -71,7 +71,8 @@ def fit_arrays(
     Returns
     -------
     Fits
-        A row that cannot be fitted (fewer wells than parameters) holds NaN.
+        A row that cannot be fitted (no more wells than parameters, or signals whose squares are no
+        numbers) holds NaN.
 
     Raises
     ------
@@ -112,9 +113,14 @@ def _joined(parts: list[dict[str, Array]]) -> dict[str, Array]:
 
 def _fit(family: Curve, constraints: Constraints, x: Array, y: Array, level: float, intervals: bool) -> Fits:
     """One batch."""
-    problem = Problem.of(family, *_levels(family, x, y))
+    with np.errstate(over="ignore", invalid="ignore"):
+        problem = Problem.of(family, *_levels(family, x, y))
     n = problem.weight.sum(axis=0)
-    enough = n > constraints.size(family)
+    largest = np.fmax.reduce(np.abs(y), axis=1, initial=0.0)
+    squarable = (largest == 0) | ((largest > SQUARABLE[0]) & (largest < SQUARABLE[1]))
+    enough = (n > constraints.size(family)) & squarable
+    if not enough.any():
+        return _nothing(family, enough.size, intervals)
     problem = problem.take(np.flatnonzero(enough))
     problem, best = solved(problem, constraints)
     df = n[enough] - problem.free().sum(axis=0)
@@ -134,22 +140,27 @@ def _fit(family: Curve, constraints: Constraints, x: Array, y: Array, level: flo
     return Fits(values, low, high, _spread(best.rss, enough), _spread(df, enough), converged)
 
 
+def _nothing(family: Curve, size: int, intervals: bool) -> Fits:
+    """Fits of curves that cannot be fitted."""
+    none = np.full(size, np.nan)
+    values = dict.fromkeys(family.outside_names, none)
+    ends = values if intervals else {}
+    return Fits(values, ends, ends, none, none, np.zeros(size, dtype=bool))
+
+
 def _levels(family: Curve, x: Array, y: Array) -> tuple[Array, Array, Array, Array]:
     """Abscissa, mean, number of wells at each distinct concentration, and the wells' squares round their means."""
     distinct, place = np.unique(x, return_inverse=True)
-    member = (place[:, None] == np.arange(distinct.size)).astype(float)
-    missing = np.isnan(y)
-    if missing.any():
-        count = np.ascontiguousarray(((~missing) @ member).T)
-        known = np.where(missing, 0.0, y)
-    else:
-        count = np.repeat(member.sum(axis=0)[:, None], len(y), axis=1)
-        known = y
-    order = np.argsort(place, kind="stable")
-    total = np.add.reduceat(known[:, order], np.searchsorted(place[order], np.arange(distinct.size)), axis=1)
-    mean = np.ascontiguousarray(total.T / np.maximum(count, 1.0))
-    away = np.ascontiguousarray(np.where(missing, 0.0, y - mean.T[:, place]).T)
-    base = sum_of_products(away, away)
+    wells = np.ascontiguousarray(y.T)
+    missing = np.isnan(wells)
+    count, mean, base = np.zeros((distinct.size, len(y))), np.zeros((distinct.size, len(y))), np.zeros(len(y))
+    known = np.where(missing, 0.0, wells)
+    for well, level in enumerate(place):
+        count[level] += ~missing[well]
+        mean[level] += known[well]
+    mean /= np.maximum(count, 1.0)
+    for well, level in enumerate(place):
+        base += np.where(missing[well], 0.0, known[well] - mean[level]) ** 2
     return np.repeat(family.abscissa(distinct)[:, None], len(y), axis=1), mean, count, base
 
 

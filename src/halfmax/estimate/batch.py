@@ -6,6 +6,7 @@ the inside parameters here, and rising and falling are tried where they are two 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ from numpy.typing import NDArray
 
 from halfmax.curves.curve import Curve
 from halfmax.errors import FitError, nearest
-from halfmax.estimate.least_squares import Problem, Solution, jacobian, minimise, solve
+from halfmax.estimate.least_squares import Problem, Solution, dot, jacobian, minimise, solve
 from halfmax.estimate.profile import profile
 
 __all__ = [
     "BEYOND_DOSES",
+    "SQUARABLE",
     "Column",
     "Constraints",
     "Fitted",
@@ -41,6 +43,10 @@ Array = NDArray[np.float64]
 BEYOND_DOSES = 10.0
 #: Residual sum of squares, as a share of that of the signals, below which it is rounding.
 _ROUNDING = 1e-24
+#: Sizes of signals whose squares are numbers.
+SQUARABLE = (1e-140, 1e140)
+#: No linear parameter is followed farther.
+_FARTHEST = 1e290
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -222,9 +228,13 @@ def excess(problem: Problem, best: Solution, df: Array, level: float) -> Array:
     """By how much a sum of squares may exceed its minimum within the interval, shape (curves,)."""
     from scipy import stats
 
-    rounding = _ROUNDING * (problem.weight * problem.signal**2).sum(0) + _TINY
     threshold = stats.f.ppf(level, 1, np.maximum(df, 1)) / np.maximum(df, 1)
-    return np.asarray(np.maximum(best.rss, rounding) * threshold)
+    return np.asarray(np.maximum(best.rss, _rounding(problem)) * threshold)
+
+
+def _rounding(problem: Problem) -> Array:
+    """Sum of squares below which residuals are rounding, shape (curves,)."""
+    return np.asarray(_ROUNDING * dot(problem.weight * problem.signal, problem.signal) + _TINY)
 
 
 def profiled(problem: Problem, best: Solution, df: Array, level: float) -> tuple[Solution, Array, Array]:
@@ -238,12 +248,13 @@ def profiled(problem: Problem, best: Solution, df: Array, level: float) -> tuple
         found = profile(part, here, excess=allowed, covariance=unit, limits=limits(part, here))
         low[:, rows] = np.minimum(found.low, here.parameters())
         high[:, rows] = np.maximum(found.high, here.parameters())
-        improved = found.best.rss < here.rss * (1 - 1e-7) - 1e-300
+        improved = found.best.rss < here.rss * (1 - 1e-7) - _rounding(part)
         if not improved.any():
             break
         rows, better = rows[improved], found.best.take(np.flatnonzero(improved))
         best = best.put(rows, Solution.better(better, minimise(problem.take(rows), better.theta)))
-    return best, low, high
+    values = best.parameters()
+    return best, np.minimum(low, values), np.maximum(high, values)
 
 
 def limits(problem: Problem, best: Solution) -> tuple[Array, Array]:
@@ -282,7 +293,8 @@ def _reach(problem: Problem, best: Solution) -> Array:
     for row, (term, column) in enumerate(zip(problem.curve.terms[problem.curve.q :], columns, strict=True)):
         if term.kind != "plateau":
             size[row] = np.abs(np.where(used, column, 0.0)).max(axis=0)
-    return np.asarray(30.0 * spread / np.where(size > 0, size, 1.0))
+    with np.errstate(over="ignore"):
+        return np.asarray(np.minimum(30.0 * spread / np.where(size > 0, size, 1.0), _FARTHEST))
 
 
 def covariance(problem: Problem, best: Solution, df: Array) -> Array:
@@ -290,16 +302,20 @@ def covariance(problem: Problem, best: Solution, df: Array) -> Array:
     kept = problem.free().T
     slopes = jacobian(problem, best) * np.sqrt(problem.weight) * kept.T[:, None, :]
     with np.errstate(over="ignore", invalid="ignore"):
-        information = np.einsum("inc,jnc->cij", slopes, slopes, optimize=True)
+        size = len(slopes)
+        information = np.empty((slopes.shape[2], size, size))
+        for i, j in itertools.combinations_with_replacement(range(size), 2):
+            information[:, i, j] = information[:, j, i] = dot(slopes[i], slopes[j])
         scale = np.where(kept, np.sqrt(np.maximum(np.einsum("kii->ki", information), _TINY)), 1.0)
         correlation = information / scale[:, :, None] / scale[:, None, :]
     correlation += np.where(kept, 0.0, 1.0)[:, :, None] * np.eye(kept.shape[1])
-    finite = np.isfinite(correlation).all(axis=(1, 2))
+    finite = np.asarray(np.isfinite(correlation).all(axis=(1, 2)))
     good = finite & (np.linalg.cond(np.where(finite[:, None, None], correlation, 0.0)) < 1e14)
     result = np.full_like(correlation, np.inf)
     scaled = scale[good, :, None] * scale[good, None, :]
     variance = (best.rss / np.maximum(df, 1))[good]
-    result[good] = np.linalg.inv(correlation[good]) / scaled * variance[:, None, None]
+    with np.errstate(over="ignore"):
+        result[good] = np.linalg.inv(correlation[good]) / scaled * variance[:, None, None]
     return np.where(kept[:, :, None] & kept[:, None, :], result, 0.0)
 
 

@@ -19,8 +19,19 @@ from numpy.typing import NDArray
 from halfmax.curves import Curve, curve
 from halfmax.curves.curve import FAR
 from halfmax.errors import FitError
-from halfmax.estimate.batch import Column, Constraints, Fitted, covariance, fitted, limits, pack, roots, solved
-from halfmax.estimate.least_squares import Problem, Solution, solve
+from halfmax.estimate.batch import (
+    SQUARABLE,
+    Column,
+    Constraints,
+    Fitted,
+    covariance,
+    fitted,
+    limits,
+    pack,
+    roots,
+    solved,
+)
+from halfmax.estimate.least_squares import Problem, Solution, dot, solve
 from halfmax.estimate.noise import Noise, as_fitted, power_of, squares_of, weighed
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied, unit_of
 from halfmax.estimate.result import Estimate, Parameter
@@ -33,8 +44,6 @@ Array = NDArray[np.float64]
 
 #: Standard error of the freely fitted plateau, as a share of the window, above which the test above is toothless.
 UNTESTED_PLATEAU = 0.15
-#: Sizes of signals whose squares are numbers.
-_SQUARABLE = (1e-140, 1e140)
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -167,7 +176,7 @@ def _trouble(response: Response, asked: _Asked) -> str:
     if points == 0:
         return "no well holds a finite signal."
     largest = float(np.abs(response.signal[response.used]).max())
-    if largest and not _SQUARABLE[0] < largest < _SQUARABLE[1]:
+    if largest and not SQUARABLE[0] < largest < SQUARABLE[1]:
         return f"signals of the size of {largest:.0e} cannot be squared in double precision. Give them in another unit."
     if doses.size < needed:
         shown = ", ".join(f"{dose:g}" for dose in doses) or "none"
@@ -355,9 +364,9 @@ def _tests(problem: Problem, best: Solution) -> tuple[Array, Array]:
     n, levels, pure = problem.weight.sum(0), used.sum(0), problem.base
     p = problem.free().sum(axis=0)
     cells = np.where(full, 0.0, problem.weight)
-    mean = (cells * problem.signal).sum(0) / cells.sum(0)
-    rss_flat = pure + (cells * (problem.signal - mean) ** 2).sum(0)
-    equal = rss_flat <= np.finfo(float).eps * (problem.weight * problem.signal**2).sum(0)
+    mean = dot(cells, problem.signal) / cells.sum(0)
+    rss_flat = pure + dot(cells, (problem.signal - mean) ** 2)
+    equal = rss_flat <= np.finfo(float).eps * dot(problem.weight * problem.signal, problem.signal)
     noise = np.maximum(best.rss / np.maximum(n - p, 1), _TINY)
     freedom = _worth(problem, n - p)
     with np.errstate(over="ignore"):

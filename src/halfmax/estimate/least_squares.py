@@ -13,6 +13,7 @@ References
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from halfmax.curves.curve import FAR, Curve, Shape
 from halfmax.estimate import orthogonal
 
-__all__ = ["Problem", "Solution", "evaluate", "grid_start", "jacobian", "minimise", "solve", "sum_of_products"]
+__all__ = ["Problem", "Solution", "dot", "evaluate", "grid_start", "jacobian", "minimise", "solve"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -202,8 +203,8 @@ class _State:
         """Columns, best linear parameters and residuals at a place."""
         shape = problem.curve.at(problem.u, theta, problem.sign)
         weighted = [problem.weight * column for column in shape.columns]
-        gram = [[sum_of_products(weighted[i], shape.columns[j]) for j in range(i + 1)] for i in range(len(weighted))]
-        right = [sum_of_products(part, problem.signal) for part in weighted]
+        gram = [[dot(weighted[i], shape.columns[j]) for j in range(i + 1)] for i in range(len(weighted))]
+        right = [dot(part, problem.signal) for part in weighted]
         held = problem.held
         least = _least(problem.curve, gram)
         linear, below, pivot = _coefficients(gram, right, held, least)
@@ -218,7 +219,7 @@ class _State:
         residual = problem.signal - linear[0] * shape.columns[0]
         for coefficient, column in zip(linear[1:], shape.columns[1:], strict=True):
             residual -= coefficient * column
-        rss = problem.base + sum_of_products(problem.weight * residual, residual)
+        rss = problem.base + dot(problem.weight * residual, residual)
         return cls(theta, shape.columns, shape.inner, linear, residual, rss, ~np.isnan(held), below, pivot)
 
     def arrays(self) -> list[Any]:
@@ -245,8 +246,12 @@ class _State:
         return Solution(self.theta, self.linear, self.rss, converged)
 
 
-def sum_of_products(a: Array, b: Array) -> Array:
-    """Sum over points of a product, for each curve; one curve's is the same sum as it is among many."""
+def dot(a: Array, b: Array) -> Array:
+    """Sum over points of a product, for each curve, both shape (points, curves) and laid out so.
+
+    One curve's is the same sum as it is among many, to the last bit: from the first point to the
+    last.  A single column would be summed in another order.
+    """
     if a.shape[1] == 1:
         a, b = np.repeat(a, 2, axis=1), np.repeat(b, 2, axis=1)
         return np.asarray(np.einsum("ij,ij->j", a, b)[:1])
@@ -273,7 +278,7 @@ def _factor(matrix: list[list[Array]], least: list[Array] | None = None) -> tupl
             last = last - line[k] * line[k] * pivot[k]
         below += line
         enough = _DEPENDENT * row[i] + (_NOTHING if least is None else least[i])
-        pivot.append(np.where(last > enough, last, np.maximum(row[i], 1.0) * 1e20))
+        pivot.append(np.where(last > enough, last, np.where(row[i] > 0, row[i], 1.0) * 1e20))
     return below, pivot
 
 
@@ -377,9 +382,9 @@ def _minimise(problem: Problem, theta: Array, precision: float, damping: Array, 
                 break
             if left.size < 0.7 * moving.size:
                 state, damping, rows, moving = state.take(left), damping[left], rows[left], moving[left]
-                step, promised = step[:, left], promised[left]
+                step, promised = step.take(left, axis=1), promised[left]
                 problem = problem.take(left)
-                before = None if before is None else (before[0][:, left], before[1][:, left])
+                before = None if before is None else (before[0].take(left, axis=1), before[1].take(left, axis=1))
         ahead = step if before is None else _accelerated(state.theta, step, *before)
         before = state.theta, step
         trial = _State.at(problem, np.clip(state.theta + ahead, problem.low, problem.high))
@@ -395,8 +400,8 @@ def _minimise(problem: Problem, theta: Array, precision: float, damping: Array, 
 def _accelerated(theta: Array, step: Array, old_theta: Array, old_step: Array) -> Array:
     """A step that takes account of how the last one turned out (Anderson), where steps have become small."""
     change = step - old_step
-    size = np.einsum("ij,ij->j", change, change)
-    share = np.einsum("ij,ij->j", step, change) / np.maximum(size, _TINY)
+    size = dot(change, change)
+    share = dot(step, change) / np.maximum(size, _TINY)
     usable = (np.abs(step).max(axis=0) < 0.1) & (np.abs(share) < 5.0) & (old_step != step).any(axis=0)
     return np.where(usable, step - share * (theta - old_theta + change), step)
 
@@ -415,12 +420,11 @@ def _step(problem: Problem, state: _State, damping: Array) -> tuple[Array, Array
     q = len(slopes)
     cross = [_projections(state, part) for part in weighted]
     matrix = [
-        [sum_of_products(weighted[i], slopes[j])
-         - sum(a * b / d for a, b, d in zip(cross[i], cross[j], state.pivot, strict=True))
+        [dot(weighted[i], slopes[j]) - sum(a * b / d for a, b, d in zip(cross[i], cross[j], state.pivot, strict=True))
          for j in range(i + 1)]
         for i in range(q)
     ]  # fmt: skip
-    gradient = np.stack([sum_of_products(part, state.residual) for part in weighted])
+    gradient = np.stack([dot(part, state.residual) for part in weighted])
     still = (problem.low == problem.high) | ((state.theta >= problem.high) & (gradient > 0))
     still |= (state.theta <= problem.low) & (gradient < 0)
     if still.any():
@@ -430,12 +434,12 @@ def _step(problem: Problem, state: _State, damping: Array) -> tuple[Array, Array
         matrix[i][i] = np.maximum(matrix[i][i], 0.0) * (1.0 + damping) + _TINY
     step = np.stack(_solved(*_factor(matrix), list(gradient)))
     step[:, ~np.isfinite(step).all(axis=0)] = 0.0
-    return np.clip(step, -_LONGEST, _LONGEST), np.einsum("ij,ij->j", step, gradient)
+    return np.clip(step, -_LONGEST, _LONGEST), dot(step, gradient)
 
 
 def _projections(state: _State, slope: Array) -> list[Array]:
     """Products of a slope with the columns, through L⁻¹; none with what is held."""
-    products = [sum_of_products(slope, column) for column in state.columns]
+    products = [dot(slope, column) for column in state.columns]
     if state.fixed.any():
         products = [np.where(fixed, 0.0, value) for fixed, value in zip(state.fixed, products, strict=True)]
     return _forward(state.below, products)
@@ -453,7 +457,8 @@ def solve(problem: Problem, *, starts: int = 4) -> Solution:
     places, extent = _places(problem)
     rss = _grid_rss(problem, places)
     with np.errstate(over="ignore", invalid="ignore"):
-        rank, curves = _valleys(rss.astype(np.float32), extent, starts)
+        share = np.fmin(np.maximum(rss, 0.0) / np.maximum(np.fmax.reduce(rss, axis=0), _TINY), 1.0)
+    rank, curves = _valleys(share.astype(np.float32), extent, starts)
     found = minimise(problem.take(curves) if curves.size > size else problem, places[:, rank, curves])
     if curves.size == size:
         return found
@@ -519,23 +524,51 @@ def _grid_rss(problem: Problem, places: Array) -> Array:
     """Residual sums of squares at every place of a grid, shape (places, curves).
 
     Curves that share their doses share the columns: their sums of squares are those of
-    projections by common matrices, one product for the whole grid.  (Every built-in family
+    projections on common directions, one product for the whole grid.  (Every built-in family
     can be constant, so that the mean may be taken off first; a user's own curve holds a column.)
+    The product is no BLAS's: what a curve gets must not depend on those beside it.
     """
-    shared = (
-        np.isnan(problem.held).all() and problem.floor is None
-        and (problem.u == problem.u[:, :1]).all() and (problem.weight == problem.weight[:, :1]).all()
-        and (problem.sign == problem.sign[0]).all() and (places == places[:, :, :1]).all()
-    )  # fmt: skip
-    if not shared:
+    if not np.isnan(problem.held).all() or problem.floor is not None:
         return np.stack([evaluate(problem, places[:, k]) for k in range(places.shape[1])])
-    root = np.sqrt(problem.weight[:, 0])
-    at = places[:, :, 0]
+    designs = _designs(problem)
+    directions = _directions(problem, places, [rows[0] for rows in designs])
+    root = np.sqrt(problem.weight)
+    y = problem.signal * root
+    y = y - root * (dot(root, y) / dot(root, root))
+    rest = problem.base + dot(y, y)
+    result = np.empty((places.shape[1], rest.size))
+    for index, rows in enumerate(designs):
+        part = np.take(y, rows if rows.size > 1 else np.repeat(rows, 2), axis=1)
+        found = sum(np.einsum("gn,nb->gb", direction[index], part) ** 2 for direction in directions)
+        result[:, rows] = rest[rows] - np.asarray(found)[:, : rows.size]
+    return result
+
+
+def _designs(problem: Problem) -> list[Rows]:
+    """Curves by what they share: abscissae, weights, limits and sign."""
+    key = np.concatenate([problem.u, problem.weight, problem.low, problem.high, problem.sign[None]])
+    if (key == key[:, :1]).all():
+        return [np.arange(problem.base.size)]
+    together: dict[bytes, list[int]] = {}
+    for index, row in enumerate(np.ascontiguousarray(key.T)):
+        together.setdefault(row.tobytes(), []).append(index)
+    return [np.array(rows) for rows in together.values()]
+
+
+def _directions(problem: Problem, places: Array, curves: Sequence[int]) -> list[Array]:
+    """Orthonormal directions of the weighted columns at each place, of some curves: each (curves, places, points)."""
+    size, many = len(problem.u), places.shape[1]
+    u, root = (np.repeat(a[:, curves], many, axis=1) for a in (problem.u, np.sqrt(problem.weight)))
+    at = places[:, :, curves].transpose(0, 2, 1).reshape(len(places), -1)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        columns = problem.curve.at(problem.u[:, :1] + 0 * at[:1], at, problem.sign[0] * np.ones(at.shape[1])).columns
-    basis, _ = np.linalg.qr(np.stack([column.T * root for column in columns], axis=-1))
-    y = problem.signal * root[:, None]
-    y = y - root[:, None] * (root @ y) / (root @ root)
-    flat = np.ascontiguousarray(basis.transpose(0, 2, 1)).reshape(-1, root.size)
-    projected = (flat @ y).reshape(*basis.shape[::2], -1)
-    return np.asarray(problem.base + (y**2).sum(0) - np.einsum("gkb,gkb->gb", projected, projected))
+        columns = problem.curve.at(u, at, np.repeat(problem.sign[curves], many)).columns
+    found: list[Array] = []
+    for column in columns:
+        left = column * root
+        whole = dot(left, left)
+        for _ in range(2):
+            for direction in found:
+                left = left - direction * dot(direction, left)
+        length = dot(left, left)
+        found.append(left * np.where(length > _DEPENDENT * whole, 1.0 / np.sqrt(np.maximum(length, _TINY)), 0.0))
+    return [np.ascontiguousarray(one.T).reshape(len(curves), many, size) for one in found]

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.errors import RangeError
-from halfmax.estimate.batch import Column, fitted, solved
+from halfmax.estimate.batch import SQUARABLE, Column, fitted, solved
 from halfmax.estimate.fitting import (
-    _SQUARABLE,
     _Asked,
     _asked,
     _Batch,
@@ -205,7 +204,7 @@ class _Wells:
         n, size = self.largest.size, asked.constraints.size(asked.curve)
         wells = np.bincount(self.levels.curve, self.levels.count, n)
         doses = np.bincount(self.levels.curve[self.levels.dose > 0], minlength=n)
-        squarable = (self.largest > _SQUARABLE[0]) & (self.largest < _SQUARABLE[1]) | (self.largest == 0)
+        squarable = (self.largest > SQUARABLE[0]) & (self.largest < SQUARABLE[1]) | (self.largest == 0)
         return np.asarray(~squarable | (doses < max(size - 1, 1)) | (wells <= size))
 
     def problem(self, rows: Indices, asked: _Asked) -> Problem:

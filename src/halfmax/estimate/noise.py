@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.errors import FitError
-from halfmax.estimate.least_squares import Problem, Solution, minimise
+from halfmax.estimate.least_squares import Problem, Solution, dot, minimise
 from halfmax.estimate.points import Points, as_points
 from halfmax.estimate.result import Estimate
 
@@ -110,9 +110,9 @@ def weighted(problem: Problem, squares: Array, level: Array, power: Array) -> Pr
     size = np.where(used, np.abs(level), 0.0)
     size = np.maximum(size, LEAST_SIGNAL * size.max(axis=0))
     logs = -2.0 * power * np.log(np.where(used & (size > 0), size, 1.0))
-    logs -= (problem.weight * logs).sum(axis=0) / np.maximum(problem.weight.sum(axis=0), 1.0)
+    logs -= dot(problem.weight, logs) / np.maximum(problem.weight.sum(axis=0), 1.0)
     share = np.exp(np.clip(logs, -300.0, 300.0))
-    return replace(problem, weight=problem.weight * share, base=(squares * share).sum(axis=0))
+    return replace(problem, weight=problem.weight * share, base=dot(squares, share))
 
 
 def weighed(
@@ -131,16 +131,17 @@ def weighed(
 
 
 def _settled(problem: Problem, best: Solution, squares: Array, power: Array) -> tuple[Problem, Solution]:
-    """Weights and optimum in turn, until the optimum stands still."""
-    asked = problem
+    """Weights and optimum in turn, until the optimum stands still: of each curve by itself."""
+    weight, base, rows = problem.weight.copy(), problem.base.copy(), np.arange(power.size)
     for _ in range(_TURNS):
-        asked = weighted(problem, squares, predicted(problem, best), power)
-        found = minimise(asked, best.theta)
-        moved = np.abs(found.theta - best.theta).max(initial=0.0)
-        best = found
-        if moved < 1e-7:
+        part, here = problem.take(rows), best.take(rows)
+        asked = weighted(part, np.take(squares, rows, axis=1), predicted(part, here), power[rows])
+        found = minimise(asked, here.theta)
+        weight[:, rows], base[rows], best = asked.weight, asked.base, best.put(rows, found)
+        rows = rows[np.abs(found.theta - here.theta).max(axis=0, initial=0.0) >= 1e-7]
+        if rows.size == 0:
             break
-    return asked, best
+    return replace(problem, weight=weight, base=base), best
 
 
 def _vertex(values: Array) -> Array:

@@ -85,13 +85,12 @@ class Levels:
 
     @classmethod
     def of(cls, curve: Indices, dose: Array, signal: Array) -> Levels:
-        """Levels of wells, each of some curve at some dose."""
-        order = np.lexsort((dose, curve))
-        whose, where = curve[order], dose[order]
+        """Levels of wells, each of some curve at some dose; the order of the wells changes no digit."""
+        order = np.lexsort((signal, dose, curve))
+        whose, where, signal = curve[order], dose[order], signal[order]
         first = np.ones(order.size, dtype=bool)
         first[1:] = (whose[1:] != whose[:-1]) | (where[1:] != where[:-1])
-        place = np.empty(order.size, dtype=np.intp)
-        place[order] = np.cumsum(first) - 1
+        place = np.cumsum(first) - 1
         count = np.bincount(place)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = np.bincount(place, signal) / count
@@ -125,7 +124,7 @@ def as_points(response: Response) -> Points:
     levels = Levels.of(np.zeros(dose.size, dtype=np.intp), dose, response.signal[keep]).of_one(slice(None))
     missing = int((~np.isfinite(response.signal) & (response.excluded == "")).sum())
     for role, name in (("kill", "kill control"), ("blank", "blank")):
-        wells = response.signal[response.used & (response.role == role)]
+        wells = np.sort(response.signal[response.used & (response.role == role)])
         if wells.size:
             squares_full = float(((wells - wells.mean()) ** 2).sum())
             return Points(levels, Level(math.inf, float(wells.mean()), wells.size, squares_full), name, missing)
@@ -139,7 +138,7 @@ def is_tied(estimate: Estimate) -> bool:
 
 def zero_of(response: Response) -> float:
     """Signal of no cells: the mean of the blank wells, or the stated zero, or NaN where neither is known."""
-    blank = response.signal[response.used & (response.role == "blank")]
+    blank = np.sort(response.signal[response.used & (response.role == "blank")])
     if blank.size:
         return float(blank.mean())
     return math.nan if response.zero is None else float(response.zero)

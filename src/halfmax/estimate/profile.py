@@ -35,6 +35,11 @@ _RIVAL = 1.5
 _PATIENCE = 6
 #: Longest first step, as a share of the way to the limit.
 _FIRST = 0.07
+#: A bracket that closes on a jump from below this share of the goal is a fit that failed, not a crossing: the walk
+#: goes on from its inner end, so many times.
+_JUMP, _JUMPS = 0.98, 3
+#: After so many places a walk ends: within its bracket, or open if it has none.
+_VISITS = 60
 #: How often an inner fit that has not converged is taken up again.
 _TRIES = 5
 #: How closely the threshold is met, as a share of the root of the allowed excess; eased where a profile is hard to
@@ -156,6 +161,7 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
     outer, outer_height = np.full((2, walks.sign.size), np.nan)
     before, height_before = np.full((2, walks.sign.size), np.nan)
     place, tries, visits = np.full_like(drift, np.nan), np.zeros(walks.sign.size), np.zeros(walks.sign.size)
+    jumps = np.zeros(walks.sign.size)
     over = (walks.limit - walks.inner) * walks.sign <= 0
     walks.end[over] = walks.sign[over] * np.inf
     rows = np.flatnonzero(~over)
@@ -177,15 +183,20 @@ def _search(problem: Problem, best: Solution, met: Solution, walks: _Walks, firs
         outer[rows[beyond]], walks.inner[rows[~beyond]] = here[beyond], here[~beyond]
         outer_height[rows[beyond]], walks.inner_height[rows[~beyond]] = height[beyond], height[~beyond]
         enough = np.minimum(_PRECISION * 4.0 ** np.maximum(visits[rows] - 3, 0), _COARSEST)
-        close = np.abs(miss) <= enough * part.goal
-        close |= np.abs(outer[rows] - walks.inner[rows]) <= enough * np.abs(here - part.optimum)
+        met_goal = np.abs(miss) <= enough * part.goal
+        narrow = ~met_goal & (np.abs(outer[rows] - walks.inner[rows]) <= enough * np.abs(here - part.optimum))
+        jump = narrow & (walks.inner_height[rows] < _JUMP * part.goal) & (jumps[rows] < _JUMPS)
+        outer[rows[jump]], jumps[rows] = np.nan, jumps[rows] + jump
+        close = met_goal | (narrow & ~jump)
         visits[rows] += 1
         spent = ~beyond & ~close & (here == part.limit)
-        walks.end[rows] = np.where(close | (visits[rows] > 60), here, np.where(spent, part.sign * np.inf, np.nan))
+        tired = visits[rows] > _VISITS
+        crossed = (close | (tired & np.isfinite(outer[rows]))) & np.isfinite(here)
+        walks.end[rows] = np.where(crossed, here, np.where(spent | tired, part.sign * np.inf, np.nan))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             crossing = _crossing(part, (here, height), (before[rows], height_before[rows]))
             moved = (found.theta - part.warm.theta) / (here - part.inner)
-        drift[:, rows] = np.nan_to_num(moved, posinf=0.0, neginf=0.0)
+        drift[:, rows] = np.where(jump, 0.0, np.nan_to_num(moved, posinf=0.0, neginf=0.0))
         kept = np.flatnonzero(~beyond | close)
         walks.warm = walks.warm.put(rows[kept], found.take(kept))
         before[rows], height_before[rows] = here, height
