@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.curves import Curve, curve
-from halfmax.curves.curve import FAR
 from halfmax.errors import FitError
 from halfmax.estimate.batch import (
     SQUARABLE,
@@ -31,10 +30,11 @@ from halfmax.estimate.batch import (
     roots,
     solved,
 )
-from halfmax.estimate.least_squares import Problem, Solution, dot, solve
+from halfmax.estimate.least_squares import Problem, Solution, solve
 from halfmax.estimate.noise import Noise, as_fitted, power_of, squares_of, weighed
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied, unit_of
 from halfmax.estimate.result import Estimate, Parameter
+from halfmax.estimate.significance import f_tests
 from halfmax.estimate.status import Direction, in_direction, not_settled, with_status
 from halfmax.response import Response
 
@@ -225,7 +225,7 @@ class _Weighed:
     def of(cls, points: Sequence[Points], tied: NDArray[np.bool_], asked: _Asked) -> _Weighed:
         """Solve, and where the noise is not constant weigh the wells by the curve found."""
         problem, best = _solved(points, asked.curve, tied, asked.constraints)
-        n, tests = problem.weight.sum(axis=0), _tests(problem, best)
+        n, tests = problem.weight.sum(axis=0), f_tests(problem, best)
         if asked.noise == 0:
             return cls(problem, best, n, np.zeros(n.size), tests)
         problem, best, power = weighed(problem, best, squares_of(points, tied), asked.noise)
@@ -248,13 +248,17 @@ def _fit_batch(responses: Sequence[Response], asked: _Asked) -> list[Estimate]:
         others = iter(_fit_batch([r for r, gone in zip(responses, lost, strict=True) if not gone], asked))
         trouble = "the curve has no value at these doses from its starts. Give other starts."
         return [_refused(r, asked, trouble) if gone else next(others) for r, gone in zip(responses, lost, strict=True)]
-    fits = weighed_.fitted(asked)
-    doubtful = np.flatnonzero(full.doubtful)
-    if doubtful.size:
-        wider = _Weighed.of([points[i] for i in doubtful], full.has[doubtful], asked).fitted(asked)
+    fits, doubtful = weighed_.fitted(asked), np.flatnonzero(full.doubtful)
+    tied = _Weighed.of([points[i] for i in doubtful], full.has[doubtful], asked) if doubtful.size else None
+    if tied is not None:
+        wider = tied.fitted(asked)
         fits.low[:, doubtful] = np.minimum(fits.low[:, doubtful], wider.low)
         fits.high[:, doubtful] = np.maximum(fits.high[:, doubtful], wider.high)
     batch = _Batch.of(asked, fits, full, weighed_ if asked.noise else None)
+    if tied is not None:
+        # Flat noise brings such doubt about in up to a fifth of curves, and a free plateau is a second chance
+        # to look like a curve: whether there is one is asked of the tied plateau.
+        batch.p_flat[doubtful] = tied.tests[0]
     return [_estimate(response, points[i], batch, i) for i, response in enumerate(responses)]
 
 
@@ -300,7 +304,7 @@ class _Batch:
         covariance = _outside_covariance(fits, columns)
         if weighed_ is None:
             n = fits.problem.weight.sum(axis=0)
-            tests, power = _tests(fits.problem, fits.best), np.zeros(n.size)
+            tests, power = f_tests(fits.problem, fits.best), np.zeros(n.size)
         else:
             n, tests, power = weighed_.n, weighed_.tests, weighed_.power
         return cls(asked, fits, full, columns, covariance, quantiles, n, power, *tests)
@@ -354,52 +358,6 @@ def _outside_covariance(fits: Fitted, columns: Mapping[str, Column]) -> Array:
     with np.errstate(invalid="ignore"):
         inside = fits.covariance[np.arange(len(order))[:, None, None], order[:, :, None], order[:, None, :]]
         return np.asarray(inside * scale[:, :, None] * scale[:, None, :], dtype=float)
-
-
-def _tests(problem: Problem, best: Solution) -> tuple[Array, Array]:
-    """P-values of the F-tests against a flat line and against the means of the doses, NaN where there is no test."""
-    from scipy import stats
-
-    used, full = problem.weight > 0, problem.at_full_effect()
-    n, levels, pure = problem.weight.sum(0), used.sum(0), problem.base
-    p = problem.free().sum(axis=0)
-    cells = np.where(full, 0.0, problem.weight)
-    mean = dot(cells, problem.signal) / cells.sum(0)
-    rss_flat = pure + dot(cells, (problem.signal - mean) ** 2)
-    equal = rss_flat <= np.finfo(float).eps * dot(problem.weight * problem.signal, problem.signal)
-    noise = np.maximum(best.rss / np.maximum(n - p, 1), _TINY)
-    freedom = _worth(problem, n - p)
-    with np.errstate(over="ignore"):
-        flat = np.maximum(rss_flat - best.rss, 0.0) / freedom / noise
-    p_flat = np.where(equal, 1.0, stats.f.sf(flat, freedom, np.maximum(n - p, 1)))
-    replicated = (n > levels) & (levels > p) & (pure > 0)
-    error = np.where(replicated, pure, 1.0) / np.maximum(n - levels, 1)
-    misfit = np.maximum(best.rss - pure, 0.0) / np.maximum(levels - p, 1) / error
-    p_curve = stats.f.sf(misfit, np.maximum(levels - p, 1), np.maximum(n - levels, 1))
-    nested = (n > p) & np.isfinite(freedom)
-    return np.where(nested, p_flat, np.nan), np.where(replicated, p_curve, np.nan)
-
-
-def _worth(problem: Problem, df: Array) -> Array:
-    """Numerator degrees of freedom of the test against a flat line; NaN where a flat line is not in the family.
-
-    Under a flat line EC50 and slope mean nothing, so a curve is not worth its number of
-    parameters less one. What it is worth was measured in pure noise (`Curve.worth`): it grows
-    with the number of doses, is less with one plateau known, and least where wells without
-    drug leave only one direction.
-    """
-    positive = (np.abs(problem.u) < FAR) & (problem.weight > 0)
-    vehicle = ((problem.u <= -FAR) & (problem.weight > 0)).any(axis=0) & problem.curve.logarithmic
-    plateaus = np.isnan(problem.held).sum(axis=0) - problem.at_full_effect().any(axis=0)
-    size = problem.free().sum(axis=0)
-    if problem.curve.worth is None:
-        return np.full(df.size, np.nan)
-    logs = np.log(np.maximum(positive.sum(axis=0), 2))
-    both = problem.curve.worth[0] + problem.curve.worth[1] * logs
-    one = np.where(vehicle, 0.63 + 0.12 * logs, 0.85 + 0.25 * logs)
-    scarce = np.where(plateaus > 1, 2.5 + 2.1 * np.maximum(size - 4, 0), 0.6) / np.maximum(df, 1)
-    worth = np.maximum(np.where(plateaus > 1, both, one) - scarce, 0.3)
-    return np.where(plateaus > 0, worth, np.nan)
 
 
 def one_problem(estimate: Estimate) -> tuple[Problem, Solution, float, tuple[float, float]]:

@@ -18,11 +18,12 @@ from halfmax.curves import Curve, curve
 from halfmax.errors import FitError
 from halfmax.estimate.batch import Constraints, covariance, fitted, outside, pack, roots, solved
 from halfmax.estimate.bootstrap import FEWEST, Reading, considered, drawn_ends, rebounded, tail_of
-from halfmax.estimate.fitting import UNTESTED_PLATEAU, _worth, fit
+from halfmax.estimate.fitting import UNTESTED_PLATEAU, fit
 from halfmax.estimate.least_squares import Problem, Solution, minimise
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, as_points, unit_of
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.estimate.select import false_discovery
+from halfmax.estimate.significance import worth
 from halfmax.estimate.status import Direction, in_direction
 from halfmax.response import Response
 from halfmax.units import format_concentration, p_value
@@ -580,7 +581,7 @@ def _flat_freedom(response: Response, one: _StudentFit, *, tied: bool) -> float:
     """Parameters beyond a flat line that the family is worth, as in `fit`; NaN where no flat line is in it."""
     family = one.wells.problem.curve
     packed = pack(family, [as_points(response).columns(tied=tied)])
-    return float(_worth(Constraints().of(family).apply(packed, rising=False), np.array([one.df]))[0])
+    return float(worth(Constraints().of(family).apply(packed, rising=False), np.array([one.df]))[0])
 
 
 def _untested(apart: _StudentFit) -> bool:

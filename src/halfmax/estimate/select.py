@@ -20,10 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from halfmax.curves import MODELS, Curve, curve
 from halfmax.errors import FitError, RangeError, nearest
 from halfmax.estimate.batch import Constraints, pack, solved
-from halfmax.estimate.fitting import _tests, fit_all
+from halfmax.estimate.fitting import fit_all
 from halfmax.estimate.least_squares import Problem, Solution
 from halfmax.estimate.points import as_points
 from halfmax.estimate.result import Estimate
+from halfmax.estimate.significance import f_tests
 from halfmax.estimate.status import Direction
 from halfmax.response import Response
 from halfmax.units import p_value
@@ -321,7 +322,7 @@ def _compared(responses: Sequence[Response], family: Curve) -> list[Candidate]:
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         problem, best = solved(packed, Constraints().of(family))
         squares = (problem.weight * problem.signal**2).sum(0)
-        p_flat = _tests(problem, best)[0]
+        p_flat = f_tests(problem, best)[0]
     rss = np.maximum(best.rss, _ROUNDING * squares + _TINY)
     said = _said(problem, best)
     for k, i in enumerate(rows):
