@@ -387,3 +387,20 @@ def test_arrays_of_hostile_curves_hold_honest_numbers(kind):
             assert (low[fitted] <= best[fitted]).all(), (kind.__name__, name)
             assert (best[fitted] <= high[fitted]).all(), (kind.__name__, name)
             assert (np.isnan(fits.rss) == ~fitted).all(), (kind.__name__, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["hill4", "hill3"])
+@pytest.mark.parametrize(("vehicle", "kill"), [(0, 0), (8, 0), (0, 8), (8, 8), (4, 3)])
+@pytest.mark.parametrize(("doses", "wells"), [(8, 3), (20, 2)])
+def test_flat_noise_is_no_curve_in_95_percent(doses, wells, vehicle, kill, model):
+    """4000 responses without any effect, with and without control wells."""
+    rng = np.random.default_rng(2)
+    sample = np.repeat(np.geomspace(1e-9, 1e-4, doses), wells)
+    dose = np.r_[np.zeros(vehicle), sample, np.full(kill, np.nan)]
+    role = ["vehicle"] * vehicle + ["sample"] * sample.size + ["kill"] * kill
+    level = np.r_[np.ones(dose.size - kill), np.full(kill, 0.0 if model == "hill3" else 0.1)]
+    rows = [Response.of(dose, level + rng.normal(0, 0.05, dose.size), role=role) for _ in range(4000)]
+    silent = np.mean([estimate.status.startswith("no curve") for estimate in fit_all(rows, model)])
+    print(f"{model}, {doses} doses × {wells}, {vehicle} vehicle and {kill} kill wells: {100 * silent:.1f} % no curve")
+    assert 0.94 <= silent <= 0.96

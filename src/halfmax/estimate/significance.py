@@ -49,19 +49,20 @@ def worth(problem: Problem, df: Array) -> Array:
 
     Under a flat line EC50 and slope mean nothing, so a curve is not worth its number of
     parameters less one. What it is worth was measured in pure noise (`Curve.worth`): it grows
-    with the number of doses, is less with one plateau known, and least where wells without
-    drug leave only one direction.
+    with the number of doses, is less with one plateau known, and least where control wells
+    leave only one direction.
     """
     positive = (np.abs(problem.u) < FAR) & (problem.weight > 0)
     vehicle = ((problem.u <= -FAR) & (problem.weight > 0)).any(axis=0) & problem.curve.logarithmic
-    known = problem.at_full_effect().any(axis=0) & np.isnan(problem.held[-1])
-    plateaus = np.isnan(problem.held).sum(axis=0) - known
+    kill = problem.at_full_effect().any(axis=0)
+    plateaus = np.isnan(problem.held).sum(axis=0) - (kill & np.isnan(problem.held[-1]))
     size = problem.free().sum(axis=0)
     if problem.curve.worth is None:
         return np.full(df.size, np.nan)
     logs = np.log(np.maximum(positive.sum(axis=0), 2))
     both = problem.curve.worth[0] + problem.curve.worth[1] * logs
-    one = np.where(vehicle, 0.63 + 0.12 * logs, 0.85 + 0.25 * logs)
+    ways = [0.53 + 0.19 * logs, 0.63 + 0.12 * logs, 0.28 + 0.28 * logs]
+    one = np.select([vehicle & kill, vehicle, kill], ways, 0.85 + 0.25 * logs)
     scarce = np.where(plateaus > 1, 2.5 + 2.1 * np.maximum(size - 4, 0), 0.6) / np.maximum(df, 1)
     found = np.maximum(np.where(plateaus > 1, both, one) - scarce, 0.3)
     return np.where(plateaus > 0, found, np.nan)
