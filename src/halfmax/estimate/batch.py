@@ -41,8 +41,8 @@ Array = NDArray[np.float64]
 
 #: An interval that leaves the tested doses by more than this factor is called open.
 BEYOND_DOSES = 10.0
-#: Residual sum of squares, as a share of that of the signals, below which it is rounding.
-_ROUNDING = 1e-24
+#: Residual sum of squares, as a share of that of the signals, below which it is rounding (of single precision).
+_ROUNDING = 1e-15
 #: Sizes of signals whose squares are numbers.
 SQUARABLE = (1e-140, 1e140)
 #: No linear parameter is followed farther.
@@ -253,8 +253,25 @@ def profiled(problem: Problem, best: Solution, df: Array, level: float) -> tuple
             break
         rows, better = rows[improved], found.best.take(np.flatnonzero(improved))
         best = best.put(rows, Solution.better(better, minimise(problem.take(rows), better.theta)))
+    _open_perfect(problem, best, low, high)
     values = best.parameters()
     return best, np.minimum(low, values), np.maximum(high, values)
+
+
+def _open_perfect(problem: Problem, best: Solution, low: Array, high: Array) -> None:
+    """Open the ends of intervals of curves without any residual, where the limit fits as perfectly.
+
+    No walk leads there: it starts on a plain, where a search stops at once.
+    """
+    rows = np.flatnonzero(best.rss <= _rounding(problem))
+    if rows.size == 0:
+        return
+    part = problem.take(rows)
+    enough, free = _rounding(part), part.free()
+    for limit, end, side in zip(limits(part, best.take(rows)), (low, high), (-np.inf, np.inf), strict=True):
+        for parameter, value in enumerate(limit):
+            there = solve(part.holding(np.full(rows.size, parameter), value)).rss
+            end[parameter, rows[free[parameter] & (there <= enough)]] = side
 
 
 def limits(problem: Problem, best: Solution) -> tuple[Array, Array]:
