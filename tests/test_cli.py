@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from halfmax.curves import hill
+from halfmax.cli import main
+from halfmax.curves import MODELS, hill
 
 COMMAND = [sys.executable, "-m", "halfmax"]
 
@@ -20,6 +22,19 @@ def halfmax(*arguments, cwd=None):
     return subprocess.run(
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, encoding="utf-8", cwd=cwd, check=False
     )
+
+
+@pytest.fixture
+def here(monkeypatch, capsys):
+    """The command in this process: exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["halfmax", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +109,92 @@ def test_fit_with_a_unit_answers_in_molar(table):
     assert first["ec50_unit"] == "M"
     plain = halfmax("fit", table, "-x", "dose_uM", "-y", "signal", "--by", "compound", "--unit", "µM")
     assert "µM (" in plain.stdout
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_fit_prints_a_line_a_curve_of_every_model(table, here, model):
+    _, out, err = here("fit", table, "-x", "dose_uM", "-y", "signal", "--by", "compound", "--model", model)
+    lines = [line for line in out.splitlines() if not line.startswith("    ")]
+    assert [line.split()[0] for line in lines] == ["a", "b"], err
+    fitted = MODELS[model].parameters
+    for name in ("ec50",) if "ec50" in fitted else fitted:
+        assert all(f"  {name} " in text or f", {name} " in text for text in out.lower().splitlines() if "n = " in text)
+
+
+def test_a_flat_line_is_printed_with_its_own_level(table, here):
+    _, out, _ = here("fit", table, "-x", "dose_uM", "-y", "signal", "--by", "compound", "--model", "flat", "--json")
+    signal = np.loadtxt(table, delimiter=",", skiprows=1, usecols=2)
+    assert [record["level"] for record in json.loads(out)] == pytest.approx([signal[:24].mean(), signal[24:].mean()])
+
+
+@pytest.mark.parametrize(("model", "refused"), [("flat", 0), ("association", 0), ("two_sites", 4)])
+def test_strict_is_about_the_status_whatever_the_model(table, here, model, refused):
+    words = ("fit", table, "-x", "dose_uM", "-y", "signal", "--by", "compound", "--model", model)
+    _, out, _ = here(*words, "--json")
+    opened = [record["compound"] for record in json.loads(out) if not record["status"].startswith("ok")]
+    code, _, err = here(*words, "--strict")
+    assert code == refused
+    assert (f"--strict: {len(opened)} estimates are open or refused: {', '.join(opened)}" in err) == bool(opened)
+
+
+def test_fit_takes_what_is_held_bounded_weighed_and_asked_besides(table, here):
+    words = ("fit", table, "-x", "dose_uM", "-y", "signal", "--by", "compound", "--unit", "µM")
+    _, out, err = here(
+        *words, "--fix", "hill_slope=-1.2", "--bound", "bottom=0:10", "--bound", "top=90:", "--noise", "0.5",
+        "--also", "ec10, ec50_absolute", "--zero", "0", "--json",
+    )  # fmt: skip
+    assert err == ""
+    first, second = json.loads(out)
+    assert (first["hill_slope"], second["hill_slope"]) == (-1.2, -1.2)
+    assert 0 <= first["bottom_low"] <= first["bottom_high"] <= 10
+    assert first["ec10"] == pytest.approx(first["ec50"] / 9 ** (1 / 1.2))
+    assert first["ec50_absolute_unit"] == first["ec10_unit"] == first["ec50_unit"] == "M"
+    assert first["q_flat"] >= first["p_flat"]
+    _, out, _ = here(*words, "--fix", "ec50=2e-6", "--also", "ec90")
+    assert re.match(r"a  hill_slope -1\..*\), top .*\), bottom .*\), EC90 [\d.]+ µM \(", out)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--fix", "bottom"], '--fix "bottom": expected a name and a value. Write it as bottom=0.'),
+        (["--fix", "bottom=0 µM"], 'expected a number, found "0 µM". Write it without a unit, as in 2e-6.'),
+        (["--fix", "bottom=inf"], 'expected a number, found "inf"'),
+        (["--fix", "bottom=0", "--fix", "bottom=1"], '--fix "bottom=1": bottom is given twice. Leave one of them out.'),
+        (["--fix", "botom=0"], 'hill4 has no parameter "botom". Did you mean "bottom"?'),
+        (["--fix", "ec50=-1"], "ec50 is positive"),
+        (["--fix", "top=1", "--bound", "top=0:2"], "top is held and has limits. Leave one of the two out."),
+        (["--bound", "top=1"], '--bound "top=1": expected two limits, found one. Write it as top=low:high.'),
+        (["--bound", "top=low:1"], '--bound "top=low:1": expected a number, found "low".'),
+        (["--bound", "top=2:1"], "limits of top must be (low, high), found (2, 1)."),
+        (["--noise", "loud"], 'unknown noise "loud". Known are constant, proportional, power, or a power between'),
+        (["--noise", "3"], "the power of the noise must lie between 0 and 2, found 3."),
+        (["--also", "ec11"], 'unknown quantity "ec11". Known are ec10,'),
+        (["--also", "ec50_absolute"], "ec50_absolute needs the signal of wells without cells"),
+        (["--zero", "nan"], "zero, the signal of no cells, must be a finite number, found nan."),
+        (["--model", "hil4"], 'unknown model "hil4". Did you mean "hill4"?'),
+        (["--model", "association", "--unit", "µM"], "association is a curve in time"),
+        (["--level", "95"], "level must lie between 0 and 1, found 95"),
+    ],
+)
+def test_an_option_of_fit_that_cannot_be_is_refused(table, tmp_path, here, options, message):
+    code, out, err = here("fit", table, "-x", "dose_uM", "-y", "signal", "-o", tmp_path / "out.csv", *options)
+    assert (code, out) == (3, "")
+    assert message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_the_help_of_fit_and_the_shell_know_every_model(here, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    code, out, _ = here("fit", "--help")
+    assert code == 0
+    assert all(re.search(rf"\b{model}\b", out) for model in MODELS)
+    asked = {"_HALFMAX_COMPLETE": "complete_bash", "COMP_WORDS": "halfmax fit t.csv --model ", "COMP_CWORD": "4"}
+    script = [sys.executable, "-c", "from halfmax.cli import app; app(prog_name='halfmax')"]
+    done = subprocess.run(
+        script, env=os.environ | asked, capture_output=True, text=True, encoding="utf-8", check=False
+    )  # fmt: skip
+    assert done.stdout.split() == list(MODELS)
 
 
 def test_fit_writes_a_table(table, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import importlib.util
+import inspect
 import io
 import os
 import re
@@ -58,28 +59,32 @@ def same(said: str, expected: str) -> bool:
     return re.fullmatch(pattern, said.strip(), re.DOTALL) is not None
 
 
-def run_commands(body: str) -> None:
-    """Run the commands of a console block; each line below one must be printed, in that order."""
+def run_commands(body: str) -> list[str]:
+    """Run the commands of a console block; what of the lines below each is not printed, in that order."""
+    faults = []
     for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
         command, *expected = part.strip("\n").split("\n")
         words = [name for word in shlex.split(command) for name in (sorted(glob.glob(word)) or [word])]
-        assert words[0] == "halfmax", f"only halfmax is run here: {command}"
+        if words[0] != "halfmax":
+            faults.append(f"only halfmax is run here: {command}")
+            continue
         environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "error", "COLUMNS": "100"}
         done = subprocess.run(
             [sys.executable, "-m", *words], capture_output=True, encoding="utf-8", env=environment, check=False
         )
         printed = iter((done.stdout + done.stderr).splitlines())
-        for line in filter(str.strip, expected):
-            if line.strip() != "…":
-                assert any(same(found, line) for found in printed), (
-                    f"`{command}` does not print\n{line}\nbut\n{done.stdout}{done.stderr}"
-                )
+        faults += [
+            f"`{command}` does not print\n{line}\nbut\n{done.stdout}{done.stderr}"
+            for line in filter(str.strip, expected)
+            if line.strip() != "…" and not any(same(found, line) for found in printed)
+        ]
+    return faults
 
 
-def run_page(path: Path) -> None:
-    """Run a page from top to bottom: its Python in one namespace, its commands, its files written."""
+def run_page(path: Path) -> list[str]:
+    """Run a page from top to bottom (its Python in one namespace, its commands, its files written): what is not so."""
     space: dict[str, object] = {"__name__": "docs"}
-    printed = ""
+    printed, faults = "", []
     for block in blocks(path):
         if block.kind == "python":
             stream = io.StringIO()
@@ -87,19 +92,35 @@ def run_page(path: Path) -> None:
                 exec(compile(block.body, f"{path.name}", "exec"), space)
             printed = stream.getvalue()
         elif block.kind == "console":
-            run_commands(block.body)
+            faults += run_commands(block.body)
         elif block.kind == "text" and block.follows and printed:
-            assert same(printed, block.body), f"{path.name} says\n{block.body}\nbut the code prints\n{printed}"
+            if not same(printed, block.body):
+                faults.append(f"{path.name} says\n{block.body}\nbut the code prints\n{printed}")
         elif block.file:
             with open(block.file, "a" if block.adds else "w", encoding="utf-8") as stream:
                 stream.write(("\n" if block.adds else "") + block.body)
         printed = printed if block.kind == "python" else ""
+    return faults
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_page_does_what_it_says(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_page(path)
+    faults = run_page(path)
+    assert not faults, "\n".join(faults)
+
+
+def test_a_page_that_says_what_is_not_so_is_caught(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nprint(1)\n```\n\n```text\n2\n```\n\n```console\n$ halfmax --version\nno such line\n$ rm x\n```\n",
+        encoding="utf-8",
+    )
+    said, missing, foreign = run_page(page)
+    assert said == "page.md says\n2\n\nbut the code prints\n1\n"
+    assert missing.startswith("`halfmax --version` does not print\nno such line\nbut\n")
+    assert foreign == "only halfmax is run here: rm x"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -154,6 +175,25 @@ def test_every_name_of_the_package_is_in_the_reference():
         assert f"autofunction:: halfmax.{name}\n" in text or f"automodule:: {module}\n" in text, (
             f"docs/api.md does not mention {name}"
         )
+
+
+@pytest.mark.parametrize(
+    "room", ["halfmax.assays.growth", "halfmax.curves", "halfmax.estimate", "halfmax.readers.long"]
+)
+def test_every_function_and_class_of_a_room_is_in_the_reference(room):
+    """By itself, or among the members of its module or its room."""
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    members = dict(re.findall(r"^\.\. automodule:: (\S+)\n   :members: (.+)$", text, re.MULTILINE))
+    said = {f"{module}.{name}" for module, names in members.items() for name in names.split(", ")}
+    said |= set(re.findall(r"^\.\. auto(?:function|class):: (\S+)$", text, re.MULTILINE))
+    public = {name: getattr(importlib.import_module(room), name) for name in importlib.import_module(room).__all__}
+    missing = {
+        name
+        for name, one in public.items()
+        if (inspect.isfunction(one) or inspect.isclass(one))
+        and not said & {f"{where}.{name}" for where in (room, one.__module__, "halfmax")}
+    }
+    assert not missing
 
 
 def test_citation_file_is_valid_and_of_this_version():

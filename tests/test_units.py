@@ -70,5 +70,11 @@ def test_intervals_are_printed_as_scientists_print_them(arguments, text):
     assert units.format_interval(*arguments) == text
 
 
+def test_no_printed_zero_has_a_sign():
+    assert units.format_interval(-1e-9, -0.02, 0.03, unit="") == "0.000 (-0.020 to 0.030)"
+    assert units.format_interval(0.01, -1e-6, 0.02, unit="") == "0.010 (0.000–0.020)"
+    assert units.format_interval(-0.0, -0.0, 0.0, unit="") == "0 (0–0)"
+
+
 def test_no_printed_interval_carries_more_digits_than_its_width_deserves():
     assert "4.9032" not in units.format_interval(4.9032117e-6, 3.6e-6, 6.7e-6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json as json_module
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from halfmax import __version__
-from halfmax.errors import FileError, FitError, HalfmaxError
+from halfmax.errors import FileError, FitError, HalfmaxError, RangeError
 
 if TYPE_CHECKING:
     from halfmax.study import Outcome
+    from halfmax.study.many import Work
     from halfmax.study.road import Progress
     from halfmax.table import AssayTable
     from halfmax.verify import Check
@@ -132,16 +135,43 @@ def read(
         typer.echo(f"         {count} {flag}")
 
 
-@app.command()
+def _models() -> list[str]:
+    """Names of all curves."""
+    from halfmax.curves import MODELS
+
+    return list(MODELS)
+
+
+class _Fit(TyperCommand):
+    """`fit`, whose help names all curves; they are looked up when it is asked for."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Help, with the names of the curves."""
+        for parameter in self.params:
+            if parameter.name == "model":
+                parameter.help = f"The curve: {', '.join(_models())}."  # type: ignore[attr-defined]
+        super().format_help(ctx, formatter)
+
+
+@app.command(cls=_Fit)
 def fit(
     files: Annotated[list[Path], typer.Argument(help="CSV or Parquet with one observation a row; several, or a glob.")],
     concentration: Annotated[str, typer.Option("--concentration", "-x", help="Column of the concentrations.")],
     response: Annotated[str, typer.Option("--response", "-y", help="Column of the responses.")],
     unit: Annotated[str | None, typer.Option("--unit", help='Unit of the concentrations, such as "µM".')] = None,
     by: Annotated[str | None, typer.Option("--by", help="Columns that tell curves apart, with commas.")] = None,
-    model: Annotated[
-        str, typer.Option("--model", help="hill4, hill3 (lower plateau at zero) or gr3 (growth-rate values).")
-    ] = "hill4",
+    model: Annotated[str, typer.Option("--model", help="The curve.", autocompletion=_models)] = "hill4",
+    fix: Annotated[
+        list[str] | None, typer.Option("--fix", help="Hold a parameter, such as bottom=0; repeat it.")
+    ] = None,
+    bound: Annotated[
+        list[str] | None, typer.Option("--bound", help="Keep one within limits, such as bottom=0:20; repeat it.")
+    ] = None,
+    noise: Annotated[str, typer.Option(help="constant, proportional, power, or a power from 0 to 2.")] = "constant",
+    also: Annotated[
+        str | None, typer.Option(help="Quantities besides, with commas: ec10, ec90, ec50_absolute, mean_response …")
+    ] = None,
+    zero: Annotated[float | None, typer.Option(help="Response without any cells, for ec50_absolute.")] = None,
     level: Annotated[float, typer.Option("--level", help="Level of the intervals.")] = 0.95,
     json: Json = False,
     output: Annotated[
@@ -152,13 +182,17 @@ def fit(
     cluster: Annotated[str | None, typer.Option("--cluster", help="Dask scheduler, such as tcp://host:8786.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Take up an interrupted run with the same output.")] = False,
 ) -> None:
-    """Fit a log-logistic curve to each group of long tables."""
+    """Fit a curve to each group of long tables."""
+    from halfmax.estimate.many import FitOptions
     from halfmax.readers.long import Columns
     from halfmax.study.many import Work, expand, fit_tables, fit_to_file
 
-    names = tuple(column.strip() for column in (by or "").split(",") if column.strip())
-    columns = Columns(concentration, response, names, unit)
-    work = Work(expand(files), columns, model, level, workers, cluster)
+    options = FitOptions(
+        model, level, fixed=_held(fix or []), bounds=_limits(bound or []), noise=_noise(noise), also=_words(also),
+        zero=zero,
+    )  # fmt: skip
+    columns = Columns(concentration, response, _words(by), unit)
+    work = Work(expand(files), columns, options, workers, cluster)
     with _counting("curves fitted") as progress:
         if output is not None and not json and output.suffix.lower() != ".xlsx":
             count, n_open = fit_to_file(work, output, progress, resume=resume)
@@ -168,38 +202,95 @@ def fit(
         if work.large:
             raise FileError(f"{work.files[0].name}: too large for the screen. Write to a file: -o fits.csv")
         records = fit_tables(work, progress)
-    _print_fits(records, names, json=json, output=output, title=work.files[0].name)
-    opened = [record for record in records if record["ec50_operator"] != "="]
-    _refuse(strict, len(opened), ", ".join(_title(record, names) or work.files[0].name for record in opened[:5]))
+    _put(records, work, json=json, output=output)
+    opened = [record for record in records if not str(record["status"]).startswith("ok")]
+    _refuse(strict, len(opened), ", ".join(_title(record, work) for record in opened[:5]))
 
 
-def _title(record: dict[str, object], names: Sequence[str]) -> str:
-    return ", ".join(str(record[name]) for name in names)
+def _words(text: str | None) -> tuple[str, ...]:
+    """Words with commas between them, each once."""
+    return tuple(dict.fromkeys(word.strip() for word in (text or "").split(",") if word.strip()))
 
 
-def _print_fits(
-    records: list[dict[str, object]], names: Sequence[str], *, json: bool, output: Path | None, title: str
-) -> None:
+def _held(texts: Sequence[str]) -> dict[str, float]:
+    """Values of parameters, from texts such as ``bottom=0``."""
+    return {name: _number("--fix", text, value) for text, name, value in _named("--fix", "bottom=0", texts)}
+
+
+def _limits(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Limits of parameters, from texts such as ``bottom=0:20``; an end that is left out is open."""
+    found = {}
+    for text, name, value in _named("--bound", "bottom=0:20", texts):
+        low, colon, high = value.partition(":")
+        if not colon:
+            raise RangeError(f'--bound "{text}": expected two limits, found one. Write it as {name}=low:high.')
+        found[name] = (_number("--bound", text, low or "-inf"), _number("--bound", text, high or "inf"))
+    return found
+
+
+def _named(option: str, example: str, texts: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Each text, its name and its value; no name twice."""
+    met = set()
+    for text in texts:
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise RangeError(f'{option} "{text}": expected a name and a value. Write it as {example}.')
+        if name in met:
+            raise RangeError(f'{option} "{text}": {name} is given twice. Leave one of them out.')
+        met.add(name)
+        yield text, name, value
+
+
+def _number(option: str, text: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number) or (option == "--fix" and math.isinf(number)):
+        raise RangeError(f'{option} "{text}": expected a number, found "{value}". Write it without a unit, as in 2e-6.')
+    return number
+
+
+def _noise(text: str) -> Any:
+    """A noise model by name, or a power."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _title(record: dict[str, object], work: Work) -> str:
+    return ", ".join(str(record[name]) for name in work.columns.by) or work.files[0].name
+
+
+def _put(records: list[dict[str, object]], work: Work, *, json: bool, output: Path | None) -> None:
     """Records as JSON, as a workbook, or as lines for a person."""
     from halfmax.output import write_table
-    from halfmax.units import format_interval
 
     status = str(records[0]["status"])
     if len(records) == 1 and status.startswith("refused"):
-        raise FitError(f"{title}: {status.removeprefix('refused: ')}")
+        raise FitError(f"{work.files[0].name}: {status.removeprefix('refused: ')}")
     if output is not None:
         write_table(output, records)
     if json:
         _print_json(records)
     elif output is None:
         for record in records:
-            value, low, high = (record[f"ec50{end}"] for end in ("", "_low", "_high"))
-            ends = (math.nan if value is None else value, low or 0.0, math.inf if high is None else high)
-            unit = "M" if record["ec50_unit"] == "M" else ""
-            shown = format_interval(*ends, str(record["ec50_operator"]), unit=unit)  # type: ignore[arg-type]
-            typer.echo(f"{_title(record, names) or title}  EC50 {shown}  n = {record['n']}  {record['status']}")
+            values = ", ".join(_value(record, name) for name in work.shown)
+            typer.echo(f"{_title(record, work)}  {values}  n = {record['n']}  {record['status']}")
             if record["notes"]:
                 typer.echo(f"    {record['notes']}")
+
+
+def _value(record: dict[str, Any], name: str) -> str:
+    """One parameter of a record with its interval."""
+    from halfmax.units import format_interval
+
+    ends = (record[name + end] for end in ("", "_low", "_high"))
+    value, low, high = (math.nan if end is None else end for end in ends)
+    unit = "M" if record.get(f"{name}_unit") == "M" else ""
+    shown = format_interval(value, low, high, record[f"{name}_operator"], unit=unit)
+    return f"{re.sub('^ec(?=[0-9])', 'EC', name)} {shown}"
 
 
 @app.command()

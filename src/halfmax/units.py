@@ -192,10 +192,10 @@ def _prefix(value: float) -> tuple[float, str]:
 def _digits(value: float, step: float) -> str:
     """`value` written to the decimal place of `step`, at most three significant digits behind the point."""
     if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
+        return f"{value + 0.0:g}"
     size = math.floor(math.log10(abs(value)))
     place = max(math.floor(math.log10(step)), min(size - 2, 0))
-    return f"{round(value, -place):.{max(0, -place)}f}"
+    return f"{round(value, -place) + 0.0:.{max(0, -place)}f}"
 
 
 def format_concentration(molar: float, *, digits: int = 2) -> str:
@@ -245,8 +245,9 @@ def format_interval(estimate: float, low: float, high: float, operator: str = "=
     value, below, above = estimate / scale, low / scale, high / scale
     widths = [w for w in (value - below, above - value) if math.isfinite(w) and w > 0]
     step = 10.0 ** (math.floor(math.log10(min(widths))) - 1) if widths else abs(value) / 10 or 1.0
-    dash = "–" if below >= 0 else " to "
-    return f"{_digits(value, step)}{_suffix(name)} ({_digits(below, step)}{dash}{_digits(above, step)})"
+    low_end, high_end = _digits(below, step), _digits(above, step)
+    dash = " to " if low_end.startswith("-") else "–"
+    return f"{_digits(value, step)}{_suffix(name)} ({low_end}{dash}{high_end})"
 
 
 def _suffix(unit: str) -> str:

@@ -328,6 +328,11 @@ BY_LINE = {"by": ["line"], "control_by": ["drug"]}
             r'line A: one curve belongs to several groups of control wells \("drug" differs',
         ),
         (
+            assigned().assign(ctrl=[400, np.nan]),
+            TWO_MEANS,
+            r"line A: expected one ctrl for the curve, found 400, nan\. Several curves are mixed",
+        ),
+        (
             assigned().assign(ctrl=[400, 380]),
             TWO_MEANS,
             r"line A: expected one ctrl for the curve, found 400, 380",

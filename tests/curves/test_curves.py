@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -334,4 +336,19 @@ def test_an_unknown_curve_is_refused_with_the_nearest_one():
 
 def test_a_taken_name_is_refused():
     with pytest.raises(RangeError, match=r'there is a curve "hill4" already\. Give yours another name\.'):
-        register(Curve("hill4", "", "", "", (Term("level", "plateau"),)))
+        register(replace(curve("flat"), name="hill4"))
+
+
+def test_a_curve_without_columns_is_none():
+    with pytest.raises(TypeError, match=r"abstract class Curve .* at.*slopes"):
+        Curve("line", "", "", "", (Term("level", "plateau"),))
+
+
+@pytest.mark.parametrize("model", NAMES)
+def test_a_curve_can_be_sent_to_another_process(model):
+    sent = pickle.loads(pickle.dumps(curve(model)))
+    assert (type(sent), sent.terms, sent.parameters) == (
+        type(curve(model)),
+        curve(model).terms,
+        curve(model).parameters,
+    )

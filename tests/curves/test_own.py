@@ -131,7 +131,8 @@ def test_what_is_not_linear_is_refused(function):
 
 
 def test_what_is_linear_is_accepted_where_the_function_has_no_value_everywhere():
-    own_curve(lambda x, a, b, k: a * np.log(x - 1) + b / (x - k), starts={"k": 1.0}, linear=["a", "b"])
+    family = own_curve(lambda x, a, b, k: a * np.log(x - 1) + b / (x - k), starts={"k": 1.0}, linear=["a", "b"])
+    assert family.value(3.0, a=2.0, b=6.0, k=1.5) == pytest.approx(2 * np.log(2) + 4)
 
 
 def test_a_function_without_parameters_is_refused():

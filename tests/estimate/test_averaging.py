@@ -4,22 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from experiments import experiment as plate
 from scipy import stats
 
 from halfmax.errors import FitError
-from halfmax.estimate import Estimate, Parameter, average_plates, combine, fit_all
+from halfmax.estimate import average_plates, combine, fit_all
 from halfmax.response import Response
-
-
-def plate(value, *, operator="=", se=0.05):
-    low, high = value * 0.9, value * 1.1
-    if operator == ">":
-        low, high = value, math.inf
-    if operator == "<":
-        low, high = 0.0, value
-    if operator == "?":
-        value, low, high = math.nan, 0.0, math.inf
-    return Estimate("hill4", (Parameter("ec50", value, low, high, operator, "M", value, se, True),))
 
 
 def days_of(*values, names, **options):

@@ -4,22 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from experiments import experiment
 from scipy import stats
 
 from halfmax.errors import FitError
 from halfmax.estimate import Estimate, Parameter, average_plates, combine
-
-
-def experiment(value, *, operator="=", se=0.05, unit="M"):
-    """One experiment's EC50."""
-    low, high = value * 0.9, value * 1.1
-    if operator == ">":
-        low, high = value, math.inf
-    if operator == "<":
-        low, high = 0.0, value
-    if operator == "?":
-        value, low, high = math.nan, 0.0, math.inf
-    return Estimate("hill4", (Parameter("ec50", value, low, high, operator, unit, value, se, True),), status="ok")
 
 
 def test_the_combination_is_the_t_interval_of_the_logarithms():

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments import experiment
 from scipy import optimize, stats
 
+from halfmax.curves import hill, own_curve
 from halfmax.errors import FitError
 from halfmax.estimate import Estimate, Parameter, combine, compare, compare_many, fit
 from halfmax.estimate.fieller import Pair, fieller_ratio
@@ -15,18 +17,6 @@ from halfmax.response import Response
 #: Of S.alba in R drc 3.0-1 with shared upper and lower limits: EC50 and SE, residual df, EDcomp.
 BENTAZONE, GLYPHOSATE, DF = (28.6323545, 2.0380981), (66.8905447, 5.9688193), 62
 RATIO, DELTA, FIELLER = 0.4280479, (0.3402630, 0.5158327), (0.3499032, 0.5299028)
-
-
-def experiment(value, *, operator="=", se=0.05, unit="M"):
-    """One experiment's EC50."""
-    low, high = value * 0.9, value * 1.1
-    if operator == ">":
-        low, high = value, math.inf
-    if operator == "<":
-        low, high = 0.0, value
-    if operator == "?":
-        value, low, high = math.nan, 0.0, math.inf
-    return Estimate("hill4", (Parameter("ec50", value, low, high, operator, unit, value, se, True),), status="ok")
 
 
 def measured(value, error, *, df=0, unit="M"):
@@ -81,6 +71,100 @@ def test_two_combinations_of_one_experiment_each_are_compared_by_the_joint_profi
     direct = compare(*fits)["ratio"]
     assert ratio.method == "joint profile"
     assert (ratio.low, ratio.high) == (direct.low, direct.high)
+
+
+def curve_of(ec50, *, seed, factor=1.0, relative=False, kill=0):
+    """Response of a Hill curve from 1 to 0.1, times a factor; noise of 4 %, of the plateau or of each signal."""
+    rng = np.random.default_rng(seed)
+    dose = np.r_[np.zeros(4), np.repeat(np.geomspace(1e-7, 1e-4, 8), 2)]
+    level = np.r_[hill(dose, ec50=ec50, hill_slope=-1.3, top=1.0, bottom=0.1), np.full(kill, 0.1)]
+    signal = factor * (level + rng.normal(0, 0.04, level.size) * (level if relative else 1.0))
+    role = ["vehicle"] * 4 + ["sample"] * 16 + ["kill"] * kill
+    return Response.of(np.r_[dose, np.full(kill, np.nan)], signal, role=role)
+
+
+@pytest.mark.parametrize(
+    ("factor", "options", "held", "limits"),
+    [
+        (1.0, {"fixed": {"bottom": 0.1}}, {3: 0.1}, {}),
+        (1.0, {"fixed": {"hill_slope": -1.3, "bottom": 0.1}}, {1: 1.3, 3: 0.1}, {}),
+        (1.0, {"bounds": {"top": (0.9, 0.98)}}, {}, {2: (0.9, 0.98)}),
+        (1.0, {"bounds": {"hill_slope": (-1.2, -0.8)}}, {}, {1: (0.8, 1.2)}),
+        (1.0, {"noise": "proportional"}, {}, {}),
+        (500.0, {"noise": "proportional"}, {}, {}),
+        (1.0, {"noise": 0.5}, {}, {}),
+    ],
+    ids=["bottom held", "two held", "top at its limit", "slope at its limit", "noise in proportion",
+         "noise in proportion, other scales", "noise of the root"],
+)  # fmt: skip
+def test_a_ratio_keeps_what_its_fits_held_bounded_and_weighed(factor, options, held, limits):
+    """Both ends are where the F threshold is crossed, found by another optimiser."""
+    relative = "noise" in options
+    pair = [curve_of(2e-6, seed=1, relative=relative), curve_of(8e-6, seed=2, relative=relative, factor=factor)]
+    fits = [fit(response, **options) for response in pair]
+    ratio = compare(*fits)["ratio"]
+    rows = [k for k in range(8) if k % 4 not in held]
+    scale = np.tile([1.0, 1.0, 1.0, 1.0], 2) * np.r_[np.ones(6), factor, factor]
+    full = np.array([(math.log(f["ec50"].best), -f["hill_slope"].best, f["top"].best, f["bottom"].best) for f in fits])
+    full = full.ravel() / scale
+    low, high = np.transpose([limits.get(k % 4, (-np.inf, np.inf)) for k in range(8)])
+
+    def residual(p, log_ratio=None):
+        values = full.copy()
+        values[rows if log_ratio is None else [k for k in rows if k != 4]] = p
+        if log_ratio is not None:
+            values[4] = values[0] + log_ratio
+        parts = []
+        for response, one, v in zip(pair, fits, (values * scale).reshape(2, 4), strict=True):
+            dose = np.where(np.isfinite(response.concentration), response.concentration, 0.0)
+            clean = hill(dose, ec50=math.exp(v[0]), hill_slope=-v[1], top=v[2], bottom=v[3])
+            parts.append((clean - response.signal) / one.predict(dose) ** one.noise)
+        return np.concatenate(parts)
+
+    def best(at, log_ratio):
+        inside = np.clip(full[at], low[at] + 1e-9, high[at] - 1e-9)
+        return 2 * optimize.least_squares(
+            residual, inside, bounds=(low[at], high[at]), args=(log_ratio,), x_scale=np.abs(inside) + 0.1, xtol=1e-14,
+            ftol=1e-14, gtol=1e-14,
+        ).cost  # fmt: skip
+
+    df = sum(one.df for one in fits)
+    assert df == 40 - len(rows)
+    threshold = best(rows, None) * (1 + stats.f.ppf(0.95, 1, df) / df)
+    for end in (ratio.low, ratio.high):
+        assert best([k for k in rows if k != 4], math.log(end)) == pytest.approx(threshold, rel=2e-4)
+
+
+def test_an_ec50_that_was_held_makes_the_ratio_that_of_the_other():
+    """What is left is the profile of the other, with the variance of both."""
+    other = fit(curve_of(8e-6, seed=2))
+    reference = fit(curve_of(2e-6, seed=1), fixed={"ec50": 2e-6})
+    ratio, back = compare(reference, other)["ratio"], compare(other, reference)["ratio"]
+    assert ratio.value == pytest.approx(other["ec50"].value / 2e-6)
+    assert (ratio.low, ratio.high) == pytest.approx((other["ec50"].low / 2e-6, other["ec50"].high / 2e-6), rel=0.1)
+    assert (back.low, back.high) == pytest.approx((1 / ratio.high, 1 / ratio.low), rel=1e-4)
+    with pytest.raises(FitError, match="both EC50s were held, so there is no ratio"):
+        compare(reference, fit(curve_of(8e-6, seed=2), fixed={"ec50": 8e-6}))
+
+
+def test_a_limit_of_an_ec50_leaves_the_ratio_open():
+    ratio = compare(fit(curve_of(2e-6, seed=1)), fit(curve_of(8e-6, seed=2), bounds={"ec50": (1e-7, 8.5e-6)}))["ratio"]
+    assert ratio.operator == ">"
+
+
+def test_the_ec50_of_a_curve_of_your_own_is_compared_wherever_it_stands():
+    """Its place among the parameters is not known to be on the axis of the doses: by standard errors."""
+    family = own_curve(
+        lambda x, h, a, ec50: a * x**h / (x**h + ec50**h), starts={"h": 1.0, "ec50": 3.0}, linear=["a"],
+        positive=["ec50", "h"],
+    )  # fmt: skip
+    x, rng = np.repeat(np.geomspace(0.1, 100, 9), 3), np.random.default_rng(1)
+    fits = [
+        fit(Response.of(x, 2 * x / (x + e) + rng.normal(0, 0.03, x.size), role="sample"), family) for e in (2.0, 6.0)
+    ]
+    ratio = compare(*fits)["ratio"]
+    assert ratio.low < 3 < ratio.high
+    assert ratio.high < 1.5 * ratio.low
 
 
 def test_a_ratio_over_one_experiment_says_so():

@@ -1,21 +1,11 @@
 """A result without each of its experiments."""
 
-import math
-
 import numpy as np
 import pytest
+from experiments import experiment
 
 from halfmax.errors import FitError
 from halfmax.estimate import Estimate, Parameter, combine, leave_one_out
-from halfmax.response import Response
-
-
-def experiment(value, name="", *, operator="=", se=0.05):
-    low, high = (value, math.inf) if operator == ">" else (value * 0.9, value * 1.1)
-    response = Response.of([0, 1e-6], [1, 0.5], compound="X", experiment=name) if name else None
-    return Estimate(
-        "hill4", (Parameter("ec50", value, low, high, operator, "M", value, se, True),), response=response
-    )  # fmt: skip
 
 
 def test_each_result_is_the_combination_of_the_others():

@@ -305,6 +305,7 @@ def test_other_families_held_and_bounded_parameters():
     assert held["bottom"].value == held["bottom"].low == 0.1
     assert held["top"].best == pytest.approx(0.98)
     assert held.df == sum(one.signal.size for one in responses) - 7
+    assert held.estimates[0].constraints.fixed == {"bottom": 0.1}
     two = fit_together(responses, "hill3", shared=("top", "bottom"))
     assert two["bottom"].value == 0.0
     assert two.df == held.df

@@ -443,15 +443,12 @@ def test_a_plate_written_with_decimal_commas_is_read_back(tmp_path, columns, see
                 assert found["flag"] == ""
 
 
-def table_or_named_error(path):
-    """Read a file: either a table with readings comes back, or a FileError that names the file."""
+def said_of(path):
+    """What reading a file ends with: the number of its readings, or the message of a FileError."""
     try:
-        assert len(read(path)) > 0
+        return len(read(path))
     except FileError as error:
-        said = str(error)
-    else:
-        return
-    assert path.name in said
+        return str(error)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -459,7 +456,8 @@ def table_or_named_error(path):
 def test_no_content_fails_but_with_a_file_error(tmp_path, content):
     path = tmp_path / "any.bin"
     path.write_bytes(content)
-    table_or_named_error(path)
+    said = said_of(path)
+    assert path.name in said if isinstance(said, str) else said > 0
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -468,11 +466,12 @@ def test_a_damaged_file_fails_only_with_a_file_error(case, tmp_path):
     path = next(case.glob("input.*"))
     lines = path.read_bytes().split(b"\n")
     step = max(1, len(lines) // 15)
+    damaged = tmp_path / path.name
     for place in range(0, len(lines), step):
-        damaged = tmp_path / path.name
         for changed in (lines[:place] + lines[place + 1 :], lines[: place + 1] + lines[place:], lines[place:]):
             damaged.write_bytes(b"\n".join(changed))
-            table_or_named_error(damaged)
+            said = said_of(damaged)
+            assert path.name in said if isinstance(said, str) else said > 0
 
 
 def test_flags_of_all_words_are_known():

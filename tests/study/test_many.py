@@ -10,14 +10,19 @@ import pandas as pd
 import pytest
 
 from halfmax.curves import hill
-from halfmax.errors import FileError, HalfmaxError, RangeError, TableError
-from halfmax.estimate.many import fit_curves, fit_many
+from halfmax.errors import FileError, FitError, HalfmaxError, RangeError, TableError
+from halfmax.estimate import false_discovery, fit
+from halfmax.estimate.many import FitOptions, fit_curves, fit_many
 from halfmax.readers import long
 from halfmax.readers.long import Columns, Curves, in_batches, read_curves, stream_curves
 from halfmax.study import many
 from halfmax.study.many import Work, expand, fit_tables, fit_to_file
 
 COLUMNS = Columns("dose", "signal", ("plate", "compound"), "µM")
+EVERYTHING = FitOptions(
+    "hill5", 0.9, fixed={"asymmetry": 1.0}, bounds={"bottom": (0.0, 20.0)}, noise="power",
+    also=("ec10", "ec50_absolute"), zero=0.0,
+)  # fmt: skip
 
 
 def table(curves, seed=1):
@@ -106,11 +111,15 @@ def test_a_pool_and_a_cluster_give_the_same_bytes_as_one_process(tmp_path, monke
 
 
 @pytest.mark.usefixtures("small_batches")
-@pytest.mark.parametrize(("workers", "suffix"), [(1, ".csv"), (2, ".parquet")])
-def test_an_interrupted_run_is_taken_up_where_it_stopped(long_csv, tmp_path, workers, suffix):
+@pytest.mark.parametrize(
+    ("workers", "suffix", "options"),
+    [(1, ".csv", FitOptions()), (2, ".parquet", FitOptions()), (2, ".csv", EVERYTHING)],
+    ids=["csv", "parquet", "everything asked for"],
+)
+def test_an_interrupted_run_is_taken_up_where_it_stopped(long_csv, tmp_path, workers, suffix, options):
     whole, target = tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
-    work = Work((long_csv,), COLUMNS, workers=workers)
-    counts = fit_to_file(Work((long_csv,), COLUMNS), whole, silent)
+    work = Work((long_csv,), COLUMNS, options, workers=workers)
+    counts = fit_to_file(Work((long_csv,), COLUMNS, options), whole, silent)
 
     def stop(done):
         if done == 16:
@@ -126,7 +135,15 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(long_csv, tmp_path, wor
 
 
 @pytest.mark.usefixtures("small_batches")
-def test_a_run_that_asked_for_something_else_is_not_taken_up(long_csv, tmp_path):
+@pytest.mark.parametrize(
+    "other",
+    [
+        FitOptions("hill3"), FitOptions(level=0.9), FitOptions(fixed={"bottom": 0.0}),
+        FitOptions(bounds={"bottom": (0.0, 20.0)}), FitOptions(noise="proportional"), FitOptions(also=("ec10",)),
+        FitOptions(zero=0.0),
+    ],
+)  # fmt: skip
+def test_a_run_that_asked_for_something_else_is_not_taken_up(long_csv, tmp_path, other):
     def stop(done):
         if done:
             raise KeyboardInterrupt
@@ -134,7 +151,7 @@ def test_a_run_that_asked_for_something_else_is_not_taken_up(long_csv, tmp_path)
     with pytest.raises(KeyboardInterrupt):
         fit_to_file(Work((long_csv,), COLUMNS), tmp_path / "out.csv", stop)
     with pytest.raises(FileError, match="asked for something else"):
-        fit_to_file(Work((long_csv,), COLUMNS, level=0.9), tmp_path / "out.csv", silent, resume=True)
+        fit_to_file(Work((long_csv,), COLUMNS, other), tmp_path / "out.csv", silent, resume=True)
 
 
 def test_a_curve_whose_rows_do_not_stand_together_is_named(tmp_path, monkeypatch):
@@ -171,17 +188,57 @@ def ugly_table():
     return pd.concat(parts, ignore_index=True)
 
 
-@pytest.mark.parametrize("unit", ["µM", None])
-@pytest.mark.parametrize("model", ["hill4", "hill3", "association", "two_sites"])
-def test_records_of_arrays_are_those_of_responses(tmp_path, unit, model):
+@pytest.fixture
+def ugly_curves(tmp_path):
     path = tmp_path / "ugly.parquet"
     ugly_table().to_parquet(path)
-    curves = read_curves((path,), Columns("dose", "signal", ("curve",), unit))
-    expected = [record for batch in fit_many(curves, model) for record in batch]
-    found = fit_curves(curves, model).rows()
+    return lambda unit=None: read_curves((path,), Columns("dose", "signal", ("curve",), unit))
+
+
+def same_records(curves, model="hill4", **options):
+    """Records of curves that are held as arrays, after a comparison with those of `fit_many`."""
+    expected = [record for batch in fit_many(curves, model, **options) for record in batch]
+    found = fit_curves(curves, FitOptions(model, **options)).rows()
     assert [list(record) for record in found] == [list(record) for record in expected]
     assert found == expected
     assert {type(value) for record in found for value in record.values()} <= {float, int, str, type(None)}
+    return found
+
+
+@pytest.mark.parametrize("unit", ["µM", None])
+@pytest.mark.parametrize("model", ["hill4", "hill3", "association", "two_sites", "flat"])
+def test_records_of_arrays_are_those_of_responses(ugly_curves, unit, model):
+    same_records(ugly_curves(unit), model)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fixed": {"bottom": 0.0}},
+        {"fixed": {"hill_slope": -1.5}, "bounds": {"top": (90.0, 110.0)}},
+        {"bounds": {"ec50": (2.0, 20.0), "bottom": (0.0, 10.0)}},
+        {"noise": "proportional"},
+        {"noise": 0.5, "also": ("ec90", "mean_response")},
+        {"also": ("ec10",), "direction": "falling"},
+    ],
+)
+def test_whatever_is_asked_the_records_of_arrays_are_those_of_responses(ugly_curves, options):
+    records = {record["curve"]: record for record in same_records(ugly_curves(), **options)}
+    also = options.pop("also", ())
+    alone = fit(ugly_curves().response(0), **options).record()
+    assert {name: records["clear"][name] for name in alone} == alone
+    assert all(records["clear"][f"{name}_operator"] == "=" for name in also)
+
+
+def test_a_search_that_did_not_settle_is_said_of_arrays_as_of_responses(tmp_path):
+    """Signals symmetric about the middle dose, a slope that is held: the sum of squares is all but flat there."""
+    dose = np.repeat(np.geomspace(10, 100, 4), 4)
+    halting = pd.DataFrame({"curve": "halting", "dose": dose, "signal": np.repeat([0.0, 1, 1, 2], 4)})
+    pd.concat([ugly_table(), halting]).to_parquet(tmp_path / "t.parquet")
+    curves = read_curves((tmp_path / "t.parquet",), Columns("dose", "signal", ("curve",)))
+    record = same_records(curves, fixed={"hill_slope": -2.0})[-1]
+    assert (record["curve"], record["ec50_operator"], record["notes"]) == ("halting", "=", "")
+    assert record["status"].startswith("not converged")
 
 
 def test_records_of_many_arrays_are_those_of_responses(long_csv):
@@ -243,12 +300,65 @@ def test_curves_with_the_same_mark_are_told_apart(long_csv, tmp_path, monkeypatc
         list(stream_curves((tmp_path / "t.csv",), COLUMNS))
 
 
-def test_a_label_may_not_have_the_name_of_a_result(tmp_path):
-    ugly_table().rename(columns={"curve": "model"}).to_csv(tmp_path / "t.csv", index=False)
+@pytest.mark.parametrize("options", [FitOptions(), FitOptions(also=("ec10",)), FitOptions(noise="power")])
+@pytest.mark.parametrize("name", ["model", "ec50_unit", "p_flat", "q_flat"])
+def test_a_label_may_not_have_the_name_of_a_result(tmp_path, name, options):
+    ugly_table().rename(columns={"curve": name}).to_csv(tmp_path / "t.csv", index=False)
     target = tmp_path / "out.csv"
-    with pytest.raises(RangeError, match='column "model": a result has the same name'):
-        fit_to_file(Work((tmp_path / "t.csv",), Columns("dose", "signal", ("model",))), target, silent)
+    with pytest.raises(RangeError, match=f'column "{name}": a result has the same name'):
+        fit_to_file(Work((tmp_path / "t.csv",), Columns("dose", "signal", (name,)), options), target, silent)
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_the_rates_are_those_of_the_whole_run_in_every_output(tmp_path, monkeypatch):
+    """Labels with quotes and line breaks, and curves without a test, among them."""
+    monkeypatch.setattr(many, "BATCH", 3)
+    frame = ugly_table()
+    frame["curve"] = frame["curve"].replace({"clear": 'of "two"\nlines, 3"', "flat": '"', "steep": "\n\r\n"})
+    frame.to_parquet(tmp_path / "t.parquet")
+    work = Work((tmp_path / "t.parquet",), Columns("dose", "signal", ("curve",)))
+    records = fit_tables(work, silent)
+    assert {tuple(record)[-2:] for record in records} == {("p_flat", "q_flat")}
+    p = np.array([record["p_flat"] for record in records], dtype=float)
+    assert 0 < np.isnan(p).sum() < p.size
+    assert [record["q_flat"] for record in records] == [None if q != q else q for q in false_discovery(p).tolist()]
+    fit_to_file(work, tmp_path / "out.csv", silent)
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows == [{k: "" if v is None else str(v) for k, v in record.items()} for record in records]
+    fit_to_file(work, tmp_path / "out.parquet", silent)
+    back = pd.read_parquet(tmp_path / "out.parquet")
+    assert back["curve"].tolist() == [record["curve"] for record in records]
+    assert np.array_equal(back["q_flat"], false_discovery(p), equal_nan=True)
+
+
+def test_a_table_says_what_its_numbers_are_in(ugly_curves, tmp_path):
+    ugly_curves()
+    frames = {}
+    for model, also in (("hill4", ("ec10",)), ("association", ()), ("bell", ())):
+        work = Work((tmp_path / "ugly.parquet",), Columns("dose", "signal", ("curve",)), FitOptions(model, also=also))
+        frames[model] = pd.DataFrame(fit_tables(work, silent))
+    units = {name: set(column) for frame in frames.values() for name, column in frame.items() if name.endswith("_unit")}
+    assert units == {
+        "ec50_unit": {"unit of dose"}, "ec10_unit": {"unit of dose"}, "ec50_first_unit": {"unit of dose"},
+        "kobs_unit": {"1 / unit of dose"},
+    }  # fmt: skip
+    names = list(frames["hill4"])
+    assert names.index("ec50_unit") == names.index("ec50_delta_high") + 1
+
+
+def test_what_does_not_go_together_is_refused_before_anything_is_read(tmp_path):
+    nowhere = (tmp_path / "t.csv",)
+    with pytest.raises(RangeError, match=r'curve in time, .* "µM", does not apply\. Leave the unit out'):
+        Work(nowhere, COLUMNS, FitOptions("association"))
+    with pytest.raises(RangeError, match=r"ec50_absolute needs the signal of wells without cells.*--zero 0"):
+        Work(nowhere, COLUMNS, FitOptions(also=("ec50_absolute",)))
+    with pytest.raises(RangeError, match=r'unknown quantity "ec11"\. Known are ec10'):
+        FitOptions(also=("ec11",))
+    with pytest.raises(FitError, match=r"bottom is held and has limits\. Leave one of the two out"):
+        FitOptions(fixed={"bottom": 0.0}, bounds={"bottom": (0.0, 1.0)})
+    with pytest.raises(RangeError, match="zero, the signal of no cells, must be a finite number, found nan"):
+        FitOptions(zero=float("nan"))
 
 
 def test_what_cannot_be_is_refused(long_csv, tmp_path):

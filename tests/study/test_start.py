@@ -1,5 +1,6 @@
 """Ways to begin."""
 
+import re
 import shutil
 import tomllib
 
@@ -7,6 +8,7 @@ import pytest
 
 from halfmax.errors import FileError, HalfmaxError
 from halfmax.study import empty_study, load, run, study_from_files, write_example
+from halfmax.study.document import StudyDocument
 
 
 def test_the_example_is_written_without_its_truth_being_changed_and_only_once(tmp_path):
@@ -23,6 +25,14 @@ def test_an_empty_study_is_a_valid_document_that_waits_for_plates(tmp_path):
     assert load(folder).study.title == "new study"
     with pytest.raises(HalfmaxError, match="names no plate"):
         run(folder)
+
+
+def test_what_an_empty_study_comments_out_is_valid_too(tmp_path):
+    text = (empty_study(tmp_path / "mine") / "study.toml").read_text(encoding="utf-8")
+    said = re.sub(r"^# (?=[a-z_]+ = |\[)", "", text, flags=re.MULTILINE)
+    document = StudyDocument.model_validate(tomllib.loads(said.replace('"?"', '"MCF-7"')))
+    assert set(StudyDocument.model_fields) == document.model_fields_set
+    assert document.table[0].unit == "µM"
 
 
 def test_a_study_from_files_finds_their_plates_and_its_layout_waits_to_be_filled_in(tmp_path):

@@ -11,6 +11,7 @@ and the scale that the field gives it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -129,8 +130,8 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A family of curves that can be fitted.
+class Curve(ABC):
+    """A family of curves that can be fitted; a kind of curve says what its columns are (`at`), and their `slopes`.
 
     Parameters
     ----------
@@ -215,13 +216,13 @@ class Curve:
         with np.errstate(divide="ignore"):
             return np.asarray(np.clip(np.log(x), -FAR, FAR))
 
+    @abstractmethod
     def at(self, u: Array, theta: Array, sign: Array) -> Shape:
         """Columns at nonlinear parameters `theta`, shape (q, curves)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def slopes(self, u: Array, theta: Array, sign: Array, shape: Shape, linear: Array) -> list[Array]:
         """Derivative of the curves by each nonlinear parameter, each shape (points, curves)."""
-        raise NotImplementedError
 
     def inside(self, values: Mapping[str, float]) -> tuple[Array, Array, Array]:
         """Sign, nonlinear and linear parameters, each with one column, of outside values."""

@@ -24,16 +24,8 @@ _TINY = float(np.finfo(float).tiny)
 _STEP = 1e-5
 
 
-class _Plain(Curve):
-    """A curve whose inside parameters need no other names."""
-
-    def names(self, rising: bool) -> tuple[Named, ...]:  # noqa: ARG002
-        """The terms' own."""
-        return tuple(Named(term.name, row, "log" if term.log else "plain") for row, term in enumerate(self.terms))
-
-
 @dataclass(frozen=True)
-class AtEffect(_Plain, Sigmoid):
+class AtEffect(Sigmoid):
     """A sigmoid whose first parameter is the concentration of a share of the way from start to end.
 
     Parameters
@@ -44,18 +36,17 @@ class AtEffect(_Plain, Sigmoid):
 
     effect: float = 0.5
 
-    def at(self, u: Array, theta: Array, sign: Array) -> Shape:
-        """Shares of the start and of the end."""
-        z = u - theta[0]
-        z *= np.exp(theta[1]) * sign if self.oriented else np.exp(theta[1])
-        z += self._shift(theta[2:], sign)
-        share = self.form.share(z, theta[2:])
-        end = np.where(sign > 0, share, 1.0 - share) if self.oriented else share
-        return Shape([1.0 - end, end], [z, share])
+    def names(self, rising: bool) -> tuple[Named, ...]:
+        """The terms' own."""
+        return Curve.names(self, rising)
+
+    def z(self, u: Array, theta: Array, sign: Array) -> Array:
+        """0 where the share is reached, and not at the midpoint."""
+        return super().z(u, theta, sign) + self._shift(theta[2:], sign)
 
     def slopes(self, u: Array, theta: Array, sign: Array, shape: Shape, linear: Array) -> list[Array]:
         """As those of the sigmoid, with the shift's own."""
-        found = Sigmoid.slopes(self, u, theta, sign, shape, linear)
+        found = super().slopes(u, theta, sign, shape, linear)
         z, share = shape.inner
         for row in range(2, self.q):
             up, down = theta[2:].copy(), theta[2:].copy()
@@ -73,7 +64,7 @@ class AtEffect(_Plain, Sigmoid):
 
 
 @dataclass(frozen=True)
-class Through(_Plain):
+class Through(Curve):
     """A sigmoid in terms of its value at a dose, or of its mean over the doses.
 
     Parameters
@@ -85,7 +76,7 @@ class Through(_Plain):
         Which plateau is held.
     """
 
-    base: Sigmoid = field(default_factory=lambda: Sigmoid("", "", "", "", ()))
+    base: Sigmoid = field(kw_only=True)
     dose: float | None = None
     known: Held = "nothing"
 
@@ -132,7 +123,7 @@ class Through(_Plain):
 
 
 @dataclass(frozen=True)
-class HalfWay(_Plain):
+class HalfWay(Curve):
     """A log-logistic curve in terms of the concentration at which half of the way to a known level is gone.
 
     With ``s = expit(m (u - q) + depth)`` the curve is ``level + (start - level) (1 - s / (2 expit(depth)))``,
@@ -157,7 +148,7 @@ class HalfWay(_Plain):
 
 
 @dataclass(frozen=True)
-class SecondSite(_Plain):
+class SecondSite(Curve):
     """A curve of two sites, or a bell, whose first parameter is the second EC50 and not the first.
 
     Parameters
@@ -166,7 +157,7 @@ class SecondSite(_Plain):
         Its first two parameters are the first EC50 and the gap.
     """
 
-    base: Curve = field(default_factory=lambda: Curve("", "", "", "", ()))
+    base: Curve = field(kw_only=True)
 
     def at(self, u: Array, theta: Array, sign: Array) -> Shape:
         """Columns of the base."""

@@ -155,10 +155,15 @@ class Sigmoid(Curve):
     def _rises_outside(self, values: Mapping[str, float]) -> bool:
         return self._value(values, "hill_slope") > 0
 
+    def z(self, u: Array, theta: Array, sign: Array) -> Array:
+        """Distance from the midpoint, times the Hill slope."""
+        z: Array = u - theta[0]
+        z *= np.exp(theta[1]) * sign if self.oriented else np.exp(theta[1])
+        return z
+
     def at(self, u: Array, theta: Array, sign: Array) -> Shape:
         """Shares of the start and of the end; kept for the slopes: z and G."""
-        z = u - theta[0]
-        z *= np.exp(theta[1]) * sign if self.oriented else np.exp(theta[1])
+        z = self.z(u, theta, sign)
         share = self.form.share(z, theta[2:])
         end = np.where(sign > 0, share, 1.0 - share) if self.oriented else share
         return Shape([1.0 - end, end], [z, share])

@@ -17,9 +17,10 @@ from halfmax.estimate.fitting import fit, fit_all
 from halfmax.estimate.growth import fit_growth, fit_growth_all, growth_metrics
 from halfmax.estimate.influence import Influence, leave_one_out
 from halfmax.estimate.many import fit_many
-from halfmax.estimate.outliers import Outliers, find_outliers, find_outliers_all, fit_without, robust_fit
+from halfmax.estimate.outliers import Outliers, find_outliers, find_outliers_all, fit_without
 from halfmax.estimate.points import zero_of
 from halfmax.estimate.result import Estimate, Operator, Parameter
+from halfmax.estimate.robust import robust_fit
 from halfmax.estimate.select import Selection, false_discovery, q_values, select, select_all, with_q_values
 from halfmax.estimate.status import Direction
 from halfmax.estimate.together import ExtraSumOfSquares, Together, fit_together

@@ -97,8 +97,7 @@ def _average(name: str, group: Sequence[Estimate], parameter: str, sd: float, df
     if known and len(known) < len(parts):
         notes = (f"{len(parts) - len(known)} of {len(parts)} plates do not identify {name_of(parameter)}.",)
     if not known or len(operators) > 1:
-        low = 0.0 if scale.log else -math.inf
-        mean = Parameter(parameter, math.nan, low, math.inf, "?", parts[0].unit, log=scale.log, method="mean of plates")
+        mean = scale.unknown(parts[0], "mean of plates")
         status = f"open: the plates of experiment {name} do not identify {name_of(parameter)}."
     elif operators:
         mean = _bound(known, ">" if ">" in operators else "<", scale)
@@ -122,20 +121,12 @@ def _mean(known: Sequence[Parameter], sd: float, df: int, level: float, scale: S
         return first
     mean, error = float(scale.values(known).mean()), sd / math.sqrt(len(known))
     half = float(stats.t.ppf(0.5 + level / 2, df)) * error
-    value, ends = scale.natural(mean), (scale.natural(mean - half), scale.natural(mean + half))
     said = f"mean of {len(known)} plates" if len(known) > 1 else "one plate"
-    return Parameter(first.name, value, *ends, "=", first.unit, value, error, scale.log, said)
+    return scale.interval(first, mean, half, error, said)
 
 
 def _bound(known: Sequence[Parameter], operator: Operator, scale: Scale) -> Parameter:
     """Mean of the lower (or upper) ends: no plate is taken as better known than it is."""
-    ends = [part.low if operator == ">" else part.high for part in known]
-    best = np.array([part.best for part in known])
-    if scale.log:
-        bound, middle = float(np.exp(np.log(ends).mean())), float(np.exp(np.log(best).mean()))
-    else:
-        bound, middle = float(np.mean(ends)), float(best.mean())
-    low, high = (bound, math.inf) if operator == ">" else (0.0 if scale.log else -math.inf, bound)
-    return Parameter(
-        known[0].name, bound, low, high, operator, known[0].unit, middle, log=scale.log, method="mean of the ends"
-    )
+    sides = np.array([(part.low if operator == ">" else part.high, part.best) for part in known])
+    end, middle = (np.log(sides) if scale.log else sides).mean(axis=0)
+    return scale.bound(known[0], operator, float(end), float(middle), "mean of the ends")

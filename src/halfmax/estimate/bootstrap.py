@@ -19,7 +19,7 @@ from halfmax.curves import curve as curve_of
 from halfmax.errors import FitError, nearest
 from halfmax.estimate.batch import Constraints, limits, outside, pack, solved
 from halfmax.estimate.least_squares import Problem, Solution, minimise
-from halfmax.estimate.noise import as_fitted
+from halfmax.estimate.noise import as_fitted, predicted
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.estimate.status import with_status
@@ -71,9 +71,7 @@ class Reading:
     @property
     def fitted(self) -> Array:
         """The curve at each dose."""
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            columns = self.problem.curve.at(self.problem.u, self.best.theta, self.problem.sign).columns
-        return sum((k * column for k, column in zip(self.best.linear, columns, strict=True)), np.zeros(1))[:, 0]
+        return predicted(self.problem, self.best)[:, 0]
 
     @property
     def sigma(self) -> float:
@@ -140,9 +138,8 @@ def bootstrap(
     Examples
     --------
     >>> import numpy as np
+    >>> from halfmax import Response, fit
     >>> from halfmax.curves import hill
-    >>> from halfmax.estimate import fit
-    >>> from halfmax.response import Response
     >>> dose = np.repeat([0, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4], 2)
     >>> signal = hill(dose, ec50=2e-6, hill_slope=-1.2, top=1.0, bottom=0.1) + np.tile([-0.01, 0.01], 8)
     >>> bootstrap(fit(Response.of(dose, signal)))["ec50"].operator

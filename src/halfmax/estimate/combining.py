@@ -69,6 +69,26 @@ class Scale:
         """Name of a standard deviation: in decades it says so."""
         return f"{name}_log10" if self.log else name
 
+    def interval(self, like: Parameter, mean: float, half: float, error: float, method: str) -> Parameter:
+        """A parameter like another, of a mean on the scale and the half width of its interval."""
+        value, ends = self.natural(mean), (self.natural(mean - half), self.natural(mean + half))
+        return Parameter(like.name, value, *ends, "=", like.unit, value, error, self.log, method)
+
+    def bound(
+        self, like: Parameter, operator: Operator, end: float, mean: float, method: str, error: float = math.nan
+    ) -> Parameter:
+        """A parameter of which one end is known; both numbers on the scale."""
+        bound, least = self.natural(end), 0.0 if self.log else -math.inf
+        low, high = (bound, math.inf) if operator == ">" else (least, bound)
+        return Parameter(
+            like.name, bound, low, high, operator, like.unit, self.natural(mean), error, self.log, method
+        )  # fmt: skip
+
+    def unknown(self, like: Parameter, method: str) -> Parameter:
+        """A parameter of which nothing is known."""
+        least = 0.0 if self.log else -math.inf
+        return Parameter(like.name, math.nan, least, math.inf, "?", like.unit, log=self.log, method=method)
+
 
 @dataclass(frozen=True)
 class _Joined:
@@ -174,13 +194,13 @@ def _parts(estimates: Sequence[Estimate], parameter: str, method: str, label: st
 
 def _join(known: Sequence[Parameter], first: Parameter, asked: int, level: float, method: Method) -> _Joined:
     """The experiments by one of the methods, or the bound that they give together."""
-    label = name_of(first.name)
+    label, scale = name_of(first.name), Scale(first.log)
     if not known:
-        return _Joined(_unknown(first, method), f"open: none of {asked} experiments identifies {label}.")
+        return _Joined(scale.unknown(first, method), f"open: none of {asked} experiments identifies {label}.")
     operators = {part.operator for part in known} - {"="}
     if operators == {"<", ">"}:
         status = f"open: some experiments bound {label} only from above, others only from below."
-        return _Joined(_unknown(first, method), status)
+        return _Joined(scale.unknown(first, method), status)
     if len(known) == 1:
         status = "ok, one experiment: the interval is that within the experiment, and says nothing of the next one"
         if known[0].operator != "=":
@@ -195,11 +215,8 @@ def _two_stage(known: Sequence[Parameter], level: float) -> _Joined:
     scale, first = Scale(known[0].log), known[0]
     logs = scale.values(known)
     mean, error, half = _t_interval(logs, level)
-    ends = scale.natural(mean - half), scale.natural(mean + half)
-    value = scale.natural(mean)
-    joined = Parameter(first.name, value, *ends, "=", first.unit, value, error, scale.log, "two-stage t")
-    reach = half * math.sqrt(logs.size + 1.0)
-    return _Joined(joined, "ok", (_next(first, scale, mean, reach),))
+    joined = scale.interval(first, mean, half, error, "two-stage t")
+    return _Joined(joined, "ok", (_next(first, scale, mean, half * math.sqrt(logs.size + 1.0)),))
 
 
 def _random(known: Sequence[Parameter], level: float) -> _Joined:
@@ -208,10 +225,7 @@ def _random(known: Sequence[Parameter], level: float) -> _Joined:
     scale, first = Scale(known[0].log), known[0]
     found = random_effects(scale.values(known), [part.se for part in known], level=level)
     half = float(stats.t.ppf(0.5 + level / 2, len(known) - 1)) * found.error
-    value, ends = scale.natural(found.mean), (scale.natural(found.mean - half), scale.natural(found.mean + half))
-    joined = Parameter(
-        first.name, value, *ends, "=", first.unit, value, found.error, scale.log, "random effects, Hartung–Knapp t"
-    )
+    joined = scale.interval(first, found.mean, half, found.error, "random effects, Hartung–Knapp t")
     reach = math.inf
     if len(known) > 2:
         reach = float(stats.t.ppf(0.5 + level / 2, len(known) - 2)) * math.sqrt(found.tau2 + found.error**2)
@@ -232,12 +246,8 @@ def _bounded(known: Sequence[Parameter], operator: Operator, level: float, metho
     """The bound that experiments give together of which some are bounds: an end of the t interval of all."""
     scale, first = Scale(known[0].log), known[0]
     mean, error, half = _t_interval(scale.values(known), level)
-    bound = scale.natural(mean - half if operator == ">" else mean + half)
-    ends = (bound, math.inf) if operator == ">" else (0.0 if scale.log else -math.inf, bound)
-    joined = Parameter(
-        first.name, bound, *ends, operator, first.unit, scale.natural(mean), error, scale.log,
-        "two-stage t of the bounds",
-    )  # fmt: skip
+    end = mean - half if operator == ">" else mean + half
+    joined = scale.bound(first, operator, end, mean, "two-stage t of the bounds", error)
     censored = sum(part.operator == operator for part in known)
     said = () if method == "two-stage t" else ("A bound has no standard error: the bound is that of the two stages.",)
     return _Joined(
@@ -245,19 +255,12 @@ def _bounded(known: Sequence[Parameter], operator: Operator, level: float, metho
     )
 
 
-def _unknown(first: Parameter, method: str) -> Parameter:
-    return Parameter(
-        first.name, math.nan, 0.0 if first.log else -math.inf, math.inf, "?", first.unit, log=first.log, method=method
-    )
-
-
 def _next(first: Parameter, scale: Scale, mean: float, reach: float) -> Parameter:
     """Interval in which the next experiment is expected."""
-    name, value = f"{first.name}_next", scale.natural(mean)
+    like = replace(first, name=f"{first.name}_next")
     if not math.isfinite(reach):
-        return replace(_unknown(first, "prediction"), name=name, best=value)
-    ends = scale.natural(mean - reach), scale.natural(mean + reach)
-    return Parameter(name, value, *ends, "=", first.unit, value, log=scale.log, method="prediction")
+        return replace(scale.unknown(like, "prediction"), best=scale.natural(mean))
+    return scale.interval(like, mean, reach, math.nan, "prediction")
 
 
 def _tau(scale: Scale, found: RandomEffects) -> Parameter:

@@ -9,14 +9,15 @@ from typing import Literal, get_args
 
 from halfmax.errors import FitError, nearest
 from halfmax.estimate.combining import is_combination, name_of
-from halfmax.estimate.fieller import Pair, delta_ratio, fieller_ratio
-from halfmax.estimate.joint import joint_ratio
+from halfmax.estimate.fieller import Pair, RatioSet, delta_ratio, fieller_ratio
+from halfmax.estimate.ratio import has_profile, joint_ratio
 from halfmax.estimate.result import Estimate, Operator, Parameter
 
-__all__ = ["compare", "compare_many"]
+__all__ = ["compare", "compare_many", "delta_pec50", "natural_ratio"]
 
 #: How the interval of a ratio is made.
 RatioMethod = Literal["auto", "fieller", "delta"]
+_NATURAL = {"fieller": ("Fieller", fieller_ratio), "delta": ("delta method", delta_ratio)}
 
 
 def compare(
@@ -97,13 +98,13 @@ def compare(
     _check(a, b, method, covariance, who)
     both = a.operator == "=" and b.operator == "="
     first, second = _only_part(one), _only_part(other)
+    sides = (a, first.df), (b, second.df)
     if method != "auto" and both:
-        sides = (a, _own_df(one)), (b, _own_df(other))
-        result, status = _natural_ratio(name, *sides, method, covariance, df, level, who)
-    elif parameter == "ec50" and all(side.response is not None and side.df > 0 for side in (first, second)):
+        result, status = _natural_ratio(name, a, b, method, covariance, _quantile(*sides, level, df), who)
+    elif parameter == "ec50" and has_profile(first) and has_profile(second):
         result, status = _profile_ratio(name, a, b, joint_ratio(first, second, level))
     elif both:
-        result, status = _welch_ratio(name, (a, _own_df(one)), (b, _own_df(other)), level)
+        result, status = _welch_ratio(name, a, b, _quantile(*sides, level))
     else:
         result, status = _censored_ratio(name, a, b)
     return _compared(result, one, other, parameter, level, label, status)
@@ -128,12 +129,10 @@ def _profile_ratio(name: str, a: Parameter, b: Parameter, ends: tuple[float, flo
     return replace(found, method="joint profile"), status
 
 
-def _welch_ratio(
-    name: str, one: tuple[Parameter, int], other: tuple[Parameter, int], level: float
-) -> tuple[Parameter, str]:
+def _welch_ratio(name: str, a: Parameter, b: Parameter, quantile: float) -> tuple[Parameter, str]:
     """Welch's t interval of the difference of the logarithms."""
-    (a, _), (b, _) = one, other
-    error, half = math.hypot(a.se, b.se), _quantile(one, other, level) * math.hypot(a.se, b.se)
+    error = math.hypot(a.se, b.se)
+    half = quantile * error
     ratio = b.value / a.value
     if math.isnan(half):
         found = Parameter(name, math.nan, 0.0, math.inf, "?", "", ratio, log=True, method="two-stage Welch t")
@@ -156,13 +155,9 @@ def _censored_ratio(name: str, a: Parameter, b: Parameter) -> tuple[Parameter, s
 
 
 def _natural_ratio(
-    name: str, one: tuple[Parameter, int], other: tuple[Parameter, int], method: str, covariance: float,
-    df: float | None, level: float, who: str,
-) -> tuple[Parameter, str]:  # fmt: skip
+    name: str, a: Parameter, b: Parameter, method: str, covariance: float, quantile: float, who: str
+) -> tuple[Parameter, str]:
     """Ratio on the natural scale by Fieller's theorem or the delta method."""
-    from scipy import stats
-
-    (a, _), (b, _) = one, other
     errors = [side.value * side.se if side.log else side.se for side in (a, b)]
     if not all(math.isfinite(error) for error in errors):
         raise FitError(f'{who}: method="{method}" needs the standard errors of both {a.name}. Use method="auto".')
@@ -171,13 +166,9 @@ def _natural_ratio(
             f"{who}: a covariance of {covariance:g} is larger than the product of the standard errors, "
             f"{errors[0]:g} × {errors[1]:g}. Give it on the natural scale, in the square of the unit."
         )
-    quantile = float(stats.t.ppf(0.5 + level / 2, df)) if df is not None else _quantile(one, other, level)
     pair = Pair(a.value, errors[0], b.value, errors[1], covariance)
-    found = (fieller_ratio if method == "fieller" else delta_ratio)(pair, quantile)
-    low, high, gap = found.positive() if a.log else found.ends()
-    ratio, error = b.value / a.value, math.hypot(a.se, b.se) if a.log else math.nan
-    said = {"fieller": "Fieller", "delta": "delta method"}[method]
-    result = replace(Parameter.bounded(name, ratio, low, high, log=a.log, se=error), method=said)
+    error = math.hypot(a.se, b.se) if a.log else math.nan
+    result, found, gap = natural_ratio(name, pair, method, quantile, log=a.log, se=error)
     if result.operator == "=":
         return result, "ok"
     why = f"open: {name_of(a.name)} below the line is too uncertain for a ratio with both ends"
@@ -190,13 +181,21 @@ def _natural_ratio(
     return result, why
 
 
+def natural_ratio(
+    name: str, pair: Pair, method: str, quantile: float, *, log: bool, se: float = math.nan
+) -> tuple[Parameter, RatioSet, bool]:
+    """Ratio by Fieller's theorem or the delta method, with the set that it was made of, and whether that has a gap."""
+    said, way = _NATURAL[method]
+    found = way(pair, quantile) if math.isfinite(pair.covariance) else RatioSet("everything", -math.inf, math.inf)
+    low, high, gap = found.positive() if log else found.ends()
+    ratio = Parameter.bounded(name, pair.numerator / pair.denominator, low, high, log=log, se=se)
+    return replace(ratio, method=said), found, gap
+
+
 def _only_part(estimate: Estimate) -> Estimate:
-    """The one fit that a combination of one experiment was made of."""
-    return _only_part(estimate.parts[0]) if _is_wrapper(estimate) else estimate
-
-
-def _is_wrapper(estimate: Estimate) -> bool:
-    return len(estimate.parts) == 1 and (is_combination(estimate) or estimate.model == "mean of plates")
+    """The one fit that a combination of one experiment was made of; the estimate itself where there is no such."""
+    joined = is_combination(estimate) or estimate.model == "mean of plates"
+    return _only_part(estimate.parts[0]) if joined and len(estimate.parts) == 1 else estimate
 
 
 def _operator(below: Operator, above: Operator) -> Operator:
@@ -214,14 +213,14 @@ def _compared(
         for part in (one, other)
         if part[parameter].method == "within one experiment"
     )
-    found = (ratio, _log10(ratio)) if parameter == "ec50" else (ratio,)
+    found = (ratio, delta_pec50(ratio)) if parameter == "ec50" else (ratio,)
     return Estimate(
         f"ratio, {ratio.method}", found, level, one.n + other.n, status=status, notes=notes, parts=(one, other),
         label=label,
     )  # fmt: skip
 
 
-def _log10(ratio: Parameter) -> Parameter:
+def delta_pec50(ratio: Parameter) -> Parameter:
     """Difference of pEC50s: log10 of their ratio."""
     value, low, high, best = (_log10_of(x) for x in (ratio.value, ratio.low, ratio.high, ratio.best))
     return Parameter(
@@ -235,18 +234,17 @@ def _log10_of(value: float) -> float:
     return math.log10(value) if value > 0 else -math.inf
 
 
-def _quantile(one: tuple[Parameter, int], other: tuple[Parameter, int], level: float) -> float:
-    """Quantile of t with the degrees of freedom of Welch and Satterthwaite."""
+def _quantile(one: tuple[Parameter, int], other: tuple[Parameter, int], level: float, df: float | None = None) -> float:
+    """Quantile of t with some degrees of freedom, those of Welch and Satterthwaite where not given."""
     from scipy import stats
 
-    return float(stats.t.ppf(0.5 + level / 2, _welch_df(one, other)))
+    return float(stats.t.ppf(0.5 + level / 2, _welch_df(one, other) if df is None else df))
 
 
 def _welch_df(one: tuple[Parameter, int], other: tuple[Parameter, int]) -> float:
     """Degrees of freedom of a difference; a side without any counts as if its error were known."""
     errors = [side.se if side.log else side.se / abs(side.value or 1.0) for side, _ in (one, other)]
-    parts = [error**4 / df for error, (_, df) in zip(errors, (one, other), strict=True) if df > 0]
-    total = sum(parts)
+    total = sum(error**4 / df for error, (_, df) in zip(errors, (one, other), strict=True) if df > 0)
     return sum(error**2 for error in errors) ** 2 / total if total > 0 else math.inf
 
 
@@ -331,13 +329,8 @@ def _p_value(one: Estimate, other: Estimate, parameter: str) -> float:
     error = math.hypot(a.se, b.se)
     if a.operator != "=" or b.operator != "=" or not error > 0:
         return math.nan
-    df = _welch_df((a, _own_df(one)), (b, _own_df(other)))
+    df = _welch_df((a, _only_part(one).df), (b, _only_part(other).df))
     return float(2.0 * stats.t.sf(abs(math.log(b.value / a.value)) / error, df))
-
-
-def _own_df(estimate: Estimate) -> int:
-    """Degrees of freedom of an estimate; of a combination of one experiment, those of its fit."""
-    return _only_part(estimate).df
 
 
 def _holm(plain: Sequence[float]) -> list[float]:

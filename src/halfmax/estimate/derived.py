@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import overload
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,16 +31,35 @@ from halfmax.estimate.result import Estimate, Parameter
 __all__ = ["absolute_ec50", "activity_area", "effective_concentration", "response_at", "second_ec50", "with_derived"]
 
 Array = NDArray[np.float64]
+P = ParamSpec("P")
 _TINY = float(np.finfo(float).tiny)
 
 
-@overload
-def effective_concentration(estimates: Estimate, percent: float) -> Parameter: ...
-@overload
-def effective_concentration(estimates: Sequence[Estimate], percent: float) -> list[Parameter]: ...
-def effective_concentration(
-    estimates: Estimate | Sequence[Estimate], percent: float
-) -> Parameter | list[Parameter]:  # fmt: skip
+class _Quantity(Protocol[P]):
+    """A quantity of an estimate, or of each of several."""
+
+    @overload
+    def __call__(self, estimates: Estimate, *args: P.args, **kwargs: P.kwargs) -> Parameter: ...
+    @overload
+    def __call__(self, estimates: Sequence[Estimate], *args: P.args, **kwargs: P.kwargs) -> list[Parameter]: ...
+
+
+def _of_one_or_many(work: Callable[Concatenate[Sequence[Estimate], P], list[Parameter]]) -> _Quantity[P]:
+    """The quantities of a batch of estimates, or that of a single one."""
+
+    @wraps(work)
+    def quantity(
+        estimates: Estimate | Sequence[Estimate], *args: P.args, **kwargs: P.kwargs
+    ) -> Parameter | list[Parameter]:
+        if isinstance(estimates, Estimate):
+            return work([estimates], *args, **kwargs)[0]
+        return work(list(estimates), *args, **kwargs)
+
+    return quantity  # type: ignore[return-value]
+
+
+@_of_one_or_many
+def effective_concentration(estimates: Sequence[Estimate], percent: float) -> list[Parameter]:
     """Concentration at which the curve has gone a share of the way between its own plateaus.
 
     Parameters
@@ -62,9 +82,8 @@ def effective_concentration(
     Examples
     --------
     >>> import numpy as np
+    >>> from halfmax import Response, fit
     >>> from halfmax.curves import hill
-    >>> from halfmax.estimate import fit
-    >>> from halfmax.response import Response
     >>> dose = np.repeat([0, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4], 2)
     >>> signal = hill(dose, ec50=2e-6, hill_slope=-1, top=1, bottom=0.1) + np.tile([-0.01, 0.01], 8)
     >>> effective_concentration(fit(Response.of(dose, signal)), 90).text()
@@ -73,14 +92,11 @@ def effective_concentration(
     if not 0 < percent < 100:
         raise RangeError(f"percent must lie between 0 and 100, found {percent:g}.")
     name = f"ec{percent:g}"
-    return _each(estimates, lambda some: _rewritten(some, lambda e: _effect_curve(e, percent / 100), name, row=0))
+    return _rewritten(estimates, lambda e: _effect_curve(e, percent / 100), name, row=0)
 
 
-@overload
-def response_at(estimates: Estimate, concentration: float) -> Parameter: ...
-@overload
-def response_at(estimates: Sequence[Estimate], concentration: float) -> list[Parameter]: ...
-def response_at(estimates: Estimate | Sequence[Estimate], concentration: float) -> Parameter | list[Parameter]:
+@_of_one_or_many
+def response_at(estimates: Sequence[Estimate], concentration: float) -> list[Parameter]:
     """Value of the curve at a concentration.
 
     Parameters
@@ -101,14 +117,11 @@ def response_at(estimates: Estimate | Sequence[Estimate], concentration: float) 
     if not concentration > 0:
         raise RangeError(f"concentration must be positive, found {concentration:g}.")
     at = math.log(concentration)
-    return _each(estimates, lambda some: _rewritten(some, lambda e: _level_curve(e, at), "response_at"))
+    return _rewritten(estimates, lambda e: _level_curve(e, at), "response_at")
 
 
-@overload
-def activity_area(estimates: Estimate) -> Parameter: ...
-@overload
-def activity_area(estimates: Sequence[Estimate]) -> list[Parameter]: ...
-def activity_area(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[Parameter]:
+@_of_one_or_many
+def activity_area(estimates: Sequence[Estimate]) -> list[Parameter]:
     """Mean of the curve over the logarithm of the tested doses, by trapezoids through them.
 
     The share of the signal lost on the average is one minus this, over the signal of the
@@ -123,14 +136,11 @@ def activity_area(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[
     ----------
     .. [1] Barretina et al. (2012), Nature 483:603, doi 10.1038/nature11003.
     """
-    return _each(estimates, lambda some: _rewritten(some, lambda e: _level_curve(e, None), "mean_response"))
+    return _rewritten(estimates, lambda e: _level_curve(e, None), "mean_response")
 
 
-@overload
-def absolute_ec50(estimates: Estimate) -> Parameter: ...
-@overload
-def absolute_ec50(estimates: Sequence[Estimate]) -> list[Parameter]: ...
-def absolute_ec50(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[Parameter]:
+@_of_one_or_many
+def absolute_ec50(estimates: Sequence[Estimate]) -> list[Parameter]:
     """Concentration that halves the signal between vehicle and no cells, with its profile interval.
 
     The relative EC50 is the midpoint between the curve's own plateaus.  The two differ for
@@ -151,22 +161,32 @@ def absolute_ec50(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[
     Examples
     --------
     >>> import numpy as np
+    >>> from halfmax import Response, fit
     >>> from halfmax.curves import hill
-    >>> from halfmax.estimate import fit
-    >>> from halfmax.response import Response
     >>> dose = np.repeat([0, 1e-7, 3e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4], 2)
     >>> signal = hill(dose, ec50=2e-6, hill_slope=-1.2, top=1.0, bottom=0.6) + np.tile([-0.01, 0.01], 8)
     >>> absolute_ec50(fit(Response.of(dose, signal, zero=0.0))).text()
     '> 100 µM'
     """
-    return _each(estimates, _absolute)
+    results = [_nothing(estimate, "ec50_absolute", position=True) for estimate in estimates]
+    groups: dict[Curve, list[int]] = {}
+    for index, estimate in enumerate(estimates):
+        base = _sigmoid(estimate)
+        if base is None or base.name not in ("hill4", "gr3") or {"top", "bottom"} & set(estimate.constraints.fixed):
+            continue
+        if estimate.response is not None and not math.isnan(zero_of(estimate.response)):
+            groups.setdefault(half_way(base, 1.0 if base.name == "gr3" else None), []).append(index)
+    for curve, members in groups.items():
+        some = [estimates[i] for i in members]
+        zeros = np.array([zero_of(e.response) for e in some if e.response is not None])
+        found = _profiled(curve, some, 0, np.stack([np.full(zeros.size, np.nan), zeros]))
+        for index, one in zip(members, found.parameters("ec50_absolute", log=True), strict=True):
+            results[index] = _loss(estimates[index], replace(one, unit=results[index].unit))
+    return results
 
 
-@overload
-def second_ec50(estimates: Estimate) -> Parameter: ...
-@overload
-def second_ec50(estimates: Sequence[Estimate]) -> list[Parameter]: ...
-def second_ec50(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[Parameter]:
+@_of_one_or_many
+def second_ec50(estimates: Sequence[Estimate]) -> list[Parameter]:
     """The second EC50 of a curve of two sites, or of a bell, with its profile interval.
 
     Returns
@@ -174,7 +194,7 @@ def second_ec50(estimates: Estimate | Sequence[Estimate]) -> Parameter | list[Pa
     Parameter
         Named ``ec50_second``; not identified where the curve has but one.
     """
-    return _each(estimates, lambda some: _rewritten(some, _second_curve, "ec50_second", row=0))
+    return _rewritten(estimates, _second_curve, "ec50_second", row=0)
 
 
 #: What `with_derived` knows by name.
@@ -183,9 +203,9 @@ _BY_NAME: dict[str, Callable[[Sequence[Estimate]], list[Parameter]]] = {
     "ec20": lambda some: effective_concentration(some, 20),
     "ec80": lambda some: effective_concentration(some, 80),
     "ec90": lambda some: effective_concentration(some, 90),
-    "ec50_absolute": lambda some: absolute_ec50(some),
-    "ec50_second": lambda some: second_ec50(some),
-    "mean_response": lambda some: activity_area(some),
+    "ec50_absolute": absolute_ec50,
+    "ec50_second": second_ec50,
+    "mean_response": activity_area,
 }
 
 
@@ -209,12 +229,6 @@ def with_derived(estimates: Sequence[Estimate], names: Sequence[str]) -> list[Es
         replace(estimate, parameters=(*estimate.parameters, *(column[i] for column in further)))
         for i, estimate in enumerate(estimates)
     ]
-
-
-def _each(
-    estimates: Estimate | Sequence[Estimate], work: Callable[[Sequence[Estimate]], list[Parameter]]
-) -> Parameter | list[Parameter]:
-    return work([estimates])[0] if isinstance(estimates, Estimate) else work(list(estimates))
 
 
 def _sigmoid(estimate: Estimate) -> Sigmoid | None:
@@ -346,24 +360,6 @@ def _problem(curve: Curve, estimates: Sequence[Estimate], held: Array | None) ->
 
 def _rises(estimate: Estimate) -> bool:
     return "hill_slope" in estimate and estimate["hill_slope"].best > 0
-
-
-def _absolute(estimates: Sequence[Estimate]) -> list[Parameter]:
-    results = [_nothing(estimate, "ec50_absolute", position=True) for estimate in estimates]
-    groups: dict[Curve, list[int]] = {}
-    for index, estimate in enumerate(estimates):
-        base = _sigmoid(estimate)
-        if base is None or base.name not in ("hill4", "gr3") or {"top", "bottom"} & set(estimate.constraints.fixed):
-            continue
-        if estimate.response is not None and not math.isnan(zero_of(estimate.response)):
-            groups.setdefault(half_way(base, 1.0 if base.name == "gr3" else None), []).append(index)
-    for curve, members in groups.items():
-        some = [estimates[i] for i in members]
-        zeros = np.array([zero_of(e.response) for e in some if e.response is not None])
-        found = _profiled(curve, some, 0, np.stack([np.full(zeros.size, np.nan), zeros]))
-        for index, one in zip(members, found.parameters("ec50_absolute", log=True), strict=True):
-            results[index] = _loss(estimates[index], replace(one, unit=results[index].unit))
-    return results
 
 
 def _loss(estimate: Estimate, found: Parameter) -> Parameter:

@@ -34,7 +34,7 @@ from halfmax.estimate.least_squares import Problem, Solution, solve
 from halfmax.estimate.noise import Noise, as_fitted, power_of, squares_of, weighed
 from halfmax.estimate.points import FULL_EFFECT_DOUBT, Points, as_points, is_tied, unit_of
 from halfmax.estimate.result import Estimate, Parameter
-from halfmax.estimate.significance import f_tests
+from halfmax.estimate.significance import f_tests, unseen_plateau
 from halfmax.estimate.status import Direction, in_direction, not_settled, with_status
 from halfmax.response import Response
 
@@ -42,8 +42,6 @@ __all__ = ["fit", "fit_all", "one_problem"]
 
 Array = NDArray[np.float64]
 
-#: Standard error of the freely fitted plateau, as a share of the window, above which the test above is toothless.
-UNTESTED_PLATEAU = 0.15
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -325,9 +323,7 @@ def _full_effect(points: Sequence[Points], asked: _Asked) -> _FullEffect:
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (rss_tied - free.rss - own) / ((free.rss + own) / df)
     p = np.where(has & (df > 0), stats.f.sf(np.nan_to_num(statistic, nan=0.0), 1, np.maximum(df, 1)), np.nan)
-    error = roots(covariance(alone, free, np.maximum(alone.weight.sum(0) - size, 1)))[:, -1]
-    untested = has & ~(error < UNTESTED_PLATEAU * np.abs(free.linear[-1] - free.linear[0]))
-    return _FullEffect(has, p, untested)
+    return _FullEffect(has, p, has & unseen_plateau(alone, free))
 
 
 def _estimate(response: Response, points: Points, batch: _Batch, i: int) -> Estimate:

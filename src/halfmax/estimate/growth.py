@@ -164,9 +164,8 @@ def growth_metrics(estimate: Estimate) -> Estimate:
     Examples
     --------
     >>> import numpy as np
+    >>> from halfmax import Response, fit
     >>> from halfmax.curves import hill
-    >>> from halfmax.estimate import fit
-    >>> from halfmax.response import Response
     >>> dose = np.geomspace(0.001, 10, 9)
     >>> values = hill(dose, ec50=0.1, hill_slope=-1.0, top=1.0, bottom=0.0) + np.tile([0.01, -0.01, 0.0], 3)
     >>> round(growth_metrics(fit(Response.of(dose, values, concentration_unit="µM"), "gr3"))["gr50"].value, 2)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from halfmax.errors import RangeError
+from halfmax.curves import Curve, curve
+from halfmax.errors import FitError, RangeError
 from halfmax.estimate.batch import SQUARABLE, Column, fitted, solved
+from halfmax.estimate.derived import with_derived
 from halfmax.estimate.fitting import (
     _Asked,
     _asked,
@@ -24,13 +26,15 @@ from halfmax.estimate.fitting import (
     fit_all,
 )
 from halfmax.estimate.least_squares import Problem
+from halfmax.estimate.noise import Noise
 from halfmax.estimate.points import Levels, Points
+from halfmax.estimate.result import Estimate
 from halfmax.estimate.status import Direction, is_plain
 from halfmax.parallel import map_batches
 from halfmax.readers.long import Curves
 from halfmax.response import Response
 
-__all__ = ["BATCH", "WELLS", "Batch", "Records", "fit_curves", "fit_many"]
+__all__ = ["BATCH", "WELLS", "FitOptions", "Records", "fit_curves", "fit_many"]
 
 #: Curves in a batch. Fixed, so that results do not depend on what runs them; large, because a batch takes as many
 #: steps as its slowest curve.
@@ -38,27 +42,92 @@ BATCH = 10_000
 #: Wells in a batch; where curves have more, it has fewer curves.
 WELLS = 1_000_000
 Record = dict[str, object]
+Labelled = tuple[dict[str, str], Response]
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Some labelled curves and how to fit them."""
+class FitOptions:
+    """What is fitted to each of many curves; wrong options are refused here, not in the middle of a run.
 
-    curves: tuple[tuple[dict[str, str], Response], ...]
-    model: str
-    level: float
-    direction: Direction
+    Parameters
+    ----------
+    model, level, direction, fixed, bounds, noise
+        As for `fit`.
+    also : sequence of str
+        Quantities besides, as for `with_derived`.
+    zero : float or None
+        Signal of no cells, where the responses do not tell it; the absolute EC50 needs it.
+
+    Raises
+    ------
+    RangeError, FitError
+        If there is no such curve, parameter, noise or quantity, or a number cannot be.
+    """
+
+    model: str | Curve = "hill4"
+    level: float = 0.95
+    direction: Direction = "either"
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    noise: Noise | float = "constant"
+    also: Sequence[str] = ()
+    zero: float | None = None
+
+    def __post_init__(self) -> None:
+        self.asked()
+        with_derived([], self.also)
+        for name in self.fixed.keys() & self.bounds.keys():
+            raise FitError(f"{name} is held and has limits. Leave one of the two out.")
+        if self.zero is not None and not math.isfinite(self.zero):
+            raise RangeError(f"zero, the signal of no cells, must be a finite number, found {self.zero:g}.")
+
+    def asked(self) -> _Asked:
+        """As the fit takes them."""
+        return _asked(self.model, self.level, self.fixed, self.bounds, self.noise)
+
+    @property
+    def plain(self) -> bool:
+        """Whether arrays will do, or Responses and Estimates are needed."""
+        return self.direction == "either" and not self.also and self.zero is None and self.asked().noise == 0
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """Names of the parameters that are fitted, and of the quantities besides."""
+        return (*(name for name in curve(self.model).parameters if name not in self.fixed), *self.also)
+
+    def records(self, curves: Iterable[Labelled]) -> list[Record]:
+        """Labels and record of each curve."""
+        labels, responses = zip(*curves, strict=True)
+        if self.zero is not None:
+            responses = tuple(replace(response, zero=self.zero) for response in responses)
+        estimates = fit_all(
+            responses, self.model, level=self.level, direction=self.direction, fixed=self.fixed, bounds=self.bounds,
+            noise=self.noise,
+        )  # fmt: skip
+        return [_labelled(*pair) for pair in zip(labels, with_derived(estimates, self.also), strict=True)]
+
+
+def _labelled(labels: Mapping[str, str], estimate: Estimate) -> Record:
+    record = estimate.record()
+    for name in labels:
+        if name in record:
+            raise RangeError(f'column "{name}": a result has the same name. Rename the column.')
+    return {**labels, **record}
 
 
 def fit_many(
-    curves: Iterable[tuple[dict[str, str], Response]],
-    model: str = "hill4",
+    curves: Iterable[Labelled],
+    model: str | Curve = "hill4",
     *,
     level: float = 0.95,
     direction: Direction = "either",
+    fixed: Mapping[str, float] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    noise: Noise | float = "constant",
+    also: Sequence[str] = (),
     skip: int = 0,
     workers: int = 1,
     cluster: str | None = None,
@@ -69,8 +138,10 @@ def fit_many(
     ----------
     curves : iterable of (labels, Response)
         May be longer than memory: only a few batches are held.
-    model, level, direction
+    model, level, direction, fixed, bounds, noise
         As for `fit`.
+    also : sequence of str
+        Quantities besides, as for `with_derived`.
     skip : int
         Batches at the beginning that are not fitted (a run that is taken up again).
     workers : int
@@ -83,6 +154,11 @@ def fit_many(
     list of dict
         The labels of each curve and the record of its estimate.
 
+    Raises
+    ------
+    RangeError
+        If a label has the name of a result.
+
     Examples
     --------
     >>> from halfmax.response import Response
@@ -90,21 +166,14 @@ def fit_many(
     >>> [[record["compound"] for record in batch] for batch in fit_many([({"compound": "a"}, curve)])]
     [['a']]
     """  # fmt: skip
-    batches = islice(_batches(iter(curves), model, level, direction), skip, None)
-    yield from map_batches(_fit, batches, workers=workers, cluster=cluster)
+    options = FitOptions(model, level, direction, fixed or {}, bounds or {}, noise, also)
+    batches = islice(_batches(iter(curves)), skip, None)
+    yield from map_batches(options.records, batches, workers=workers, cluster=cluster)
 
 
-def _batches(
-    curves: Iterator[tuple[dict[str, str], Response]], model: str, level: float, direction: Direction
-) -> Iterator[Batch]:
+def _batches(curves: Iterator[Labelled]) -> Iterator[tuple[Labelled, ...]]:
     while some := tuple(islice(curves, BATCH)):
-        yield Batch(some, model, level, direction)
-
-
-def _fit(batch: Batch) -> list[Record]:
-    responses = [response for _, response in batch.curves]
-    estimates = fit_all(responses, batch.model, level=batch.level, direction=batch.direction)
-    return [{**labels, **estimate.record()} for (labels, _), estimate in zip(batch.curves, estimates, strict=True)]
+        yield some
 
 
 @dataclass(frozen=True)
@@ -121,6 +190,11 @@ class Records:
 
     def __len__(self) -> int:
         return next(iter(self.columns.values())).size
+
+    @classmethod
+    def of(cls, rows: Sequence[Record]) -> Records:
+        """Of at least one record; all have the same names."""
+        return cls({name: _column([row[name] for row in rows]) for name in rows[0]})
 
     @property
     def opened(self) -> int:
@@ -141,18 +215,29 @@ class Records:
         return [dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True)]
 
 
-def fit_curves(curves: Curves, model: str = "hill4", *, level: float = 0.95) -> Records:
+def _column(cells: Sequence[object]) -> NDArray[Any]:
+    """Texts, or whole numbers, or numbers of which some may be None."""
+    if isinstance(cells[0], str):
+        return np.array(cells, dtype=object)
+    return np.array(cells, dtype=int if isinstance(cells[0], int) else float)
+
+
+def fit_curves(curves: Curves, options: FitOptions | None = None) -> Records:
     """`fit_all` of curves that are held as arrays: the same records, without a Response for each.
 
     Only a curve of which there is more to be said than "ok" becomes a Response and an
-    Estimate, by the same functions as in `fit_all`.
+    Estimate, by the same functions as in `fit_all`. Where the options ask for more than a
+    plain fit, all do.
 
     Raises
     ------
     RangeError
         If a column that tells the curves apart has the name of a result.
     """
-    asked = _asked(model, level, None, None)
+    options = options or FitOptions()
+    if not options.plain:
+        return Records.of(options.records(curves))
+    asked = options.asked()
     records = _nothing_yet(curves, asked)
     wells = _Wells.of(curves)
     troubled = wells.troubled(asked)
@@ -160,20 +245,17 @@ def fit_curves(curves: Curves, model: str = "hill4", *, level: float = 0.95) -> 
         response = curves.response(i)
         records.put(i, _refused(response, asked, _trouble(response, asked)).record())
     rows = np.flatnonzero(~troubled)
-    if rows.size:
-        _fit_rows(curves, rows, wells, asked, records)
+    if rows.size and not _fit_rows(curves, rows, wells, asked, records):
+        return Records.of(options.records(curves))
     return records
 
 
 def _nothing_yet(curves: Curves, asked: _Asked) -> Records:
     """Labels and empty columns, laid out as the record of an estimate."""
     columns: dict[str, NDArray[Any]] = dict(zip(curves.columns.by, curves.labels, strict=True))
-    for name, value in _refused(curves.response(0), asked, "").record().items():
-        if name in columns:
-            raise RangeError(f'column "{name}": a result has the same name. Rename the column.')
-        empty: Any = math.nan if value is None else value
-        columns[name] = np.full(len(curves), empty, dtype=object if isinstance(value, str) else type(empty))
-    return Records(columns)
+    record = _labelled(curves.labels_of(0), _refused(curves.response(0), asked, ""))
+    empty = Records.of([{name: value for name, value in record.items() if name not in columns}])
+    return Records(columns | {name: np.repeat(column, len(curves)) for name, column in empty.columns.items()})
 
 
 @dataclass(frozen=True)
@@ -225,19 +307,23 @@ class _Wells:
         return self.levels.dose[first], self.levels.dose[self.starts[rows + 1] - 1]
 
 
-def _fit_rows(curves: Curves, rows: Indices, wells: _Wells, asked: _Asked, records: Records) -> None:
-    """Fit some of the curves, and write their records."""
+def _fit_rows(curves: Curves, rows: Indices, wells: _Wells, asked: _Asked, records: Records) -> bool:
+    """Fit some of the curves, and write their records; no, if one of them has no value at its doses."""
     problem, best = solved(wells.problem(rows, asked), asked.constraints)
+    if not np.isfinite(best.rss).all():
+        return False
     none = np.zeros(rows.size, dtype=bool)
     full = _FullEffect(none, np.full(rows.size, np.nan), none)
     batch = _Batch.of(asked, fitted(problem, best, problem.weight.sum(0), asked.level), full)
     plain = none
     if asked.curve.logarithmic and {"ec50", "hill_slope"} <= batch.columns.keys():
-        plain = is_plain(batch.columns, batch.p_flat, batch.p_curve, wells.span(rows)) & (wells.missing[rows] == 0)
+        said = is_plain(batch.columns, batch.p_flat, batch.p_curve, wells.span(rows))
+        plain = said & (wells.missing[rows] == 0) & batch.fits.best.converged
         _write(batch, rows, records)
     for k in np.flatnonzero(~plain).tolist():
         i = int(rows[k])
         records.put(i, _estimate(curves.response(i), wells.points(i), batch, k).record())
+    return True
 
 
 def _write(batch: _Batch, rows: Indices, records: Records) -> None:
@@ -250,7 +336,7 @@ def _write(batch: _Batch, rows: Indices, records: Records) -> None:
                 written[name + ending][rows] = value
     written["rss"][rows] = np.where(np.isfinite(fits.best.rss), fits.best.rss, np.nan)
     written["df"][rows], written["n"][rows] = fits.df, fits.problem.weight.sum(0)
-    written["status"][rows] = "ok"
+    written["p_flat"][rows], written["status"][rows] = batch.p_flat, "ok"
 
 
 def _bounded(column: Column, quantiles: Array) -> dict[str, Any]:

@@ -221,9 +221,9 @@ class Estimate:
         return {name: self[name].best for name in self._curve().outside_names}
 
     def record(self) -> dict[str, object]:
-        """Flat record for CSV and JSON: each parameter with its interval, fit quality, status.
+        """Flat record for CSV and JSON: each parameter with its interval, fit quality, status, the test against flat.
 
-        Open ends are None, so that JSON stays JSON.
+        Open ends, and a test that was not made, are None, so that JSON stays JSON.
         """
         fields: dict[str, object] = {"model": self.model}
         for parameter in self.parameters:
@@ -237,8 +237,9 @@ class Estimate:
                 fields[f"{name}_delta_high"] = _finite(parameter.delta_high)
             if parameter.log and parameter.unit:
                 fields[f"{name}_unit"] = parameter.unit
-        fields |= {"rss": _finite(self.rss), "df": self.df, "n": self.n, "level": self.level}
-        return fields | {"status": self.status, "notes": " ".join(self.notes)}
+        fields |= {"rss": _finite(self.rss), "df": self.df, "n": self.n}
+        fields.setdefault("level", self.level)  # a flat line has a parameter of that name
+        return fields | {"status": self.status, "notes": " ".join(self.notes), "p_flat": _finite(self.p_flat)}
 
 
 def _finite(value: float) -> float | None:

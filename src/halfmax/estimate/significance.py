@@ -6,11 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.curves.curve import FAR
+from halfmax.estimate.batch import covariance, roots
 from halfmax.estimate.least_squares import Problem, Solution, dot
 
-__all__ = ["f_tests", "worth"]
+__all__ = ["f_tests", "unseen_plateau", "worth"]
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+#: Standard error of a fitted plateau, as a share of the window, from which on it is not seen.
+_UNSEEN = 0.15
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -66,3 +70,10 @@ def worth(problem: Problem, df: Array) -> Array:
     scarce = np.where(plateaus > 1, 2.5 + 2.1 * np.maximum(size - 4, 0), 0.6) / np.maximum(df, 1)
     found = np.maximum(np.where(plateaus > 1, both, one) - scarce, 0.3)
     return np.where(plateaus > 0, found, np.nan)
+
+
+def unseen_plateau(problem: Problem, best: Solution) -> Flags:
+    """Whether the doses end too early to show the drug's own plateau, so that nothing can test it, shape (curves,)."""
+    df = np.maximum(problem.weight.sum(axis=0) - problem.free().sum(axis=0), 1)
+    error = roots(covariance(problem, best, df))[:, -1]
+    return np.asarray(~(error < _UNSEEN * np.abs(best.linear[-1] - best.linear[0])))

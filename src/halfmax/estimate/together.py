@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.curves import Curve, curve
 from halfmax.errors import FitError, nearest
-from halfmax.estimate.batch import Column, Constraints, covariance, limits, outside, pack, roots, solved
-from halfmax.estimate.fieller import Pair, delta_ratio, fieller_ratio
-from halfmax.estimate.fitting import UNTESTED_PLATEAU, fit_all
-from halfmax.estimate.joint import Design, Found, Joint, minimise, profile, promising, resolved
-from halfmax.estimate.least_squares import Problem, Solution, solve
-from halfmax.estimate.least_squares import minimise as solve_from
-from halfmax.estimate.points import Points, as_points, is_tied, unit_of
+from halfmax.estimate.batch import Column, Constraints, outside, pack, roots, solved
+from halfmax.estimate.comparing import delta_pec50, natural_ratio
+from halfmax.estimate.fieller import Pair
+from halfmax.estimate.fitting import fit_all
+from halfmax.estimate.joint_fit import Data, Fit, Groups, Term, fitted, profiled, ratio_ends
+from halfmax.estimate.points import unit_of
 from halfmax.estimate.result import Estimate, Parameter
-from halfmax.estimate.status import with_status
+from halfmax.estimate.significance import unseen_plateau
+from halfmax.estimate.status import SIGNIFICANCE, with_status
 from halfmax.response import Response
 from halfmax.units import p_value
 
@@ -31,14 +27,6 @@ __all__ = ["ExtraSumOfSquares", "Together", "fit_together"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Rows = NDArray[np.intp]
-#: Outside name → group of each response; those of one group share the parameter.
-Groups = Mapping[str, tuple[int, ...]]
-
-#: A test's p-value below which its hypothesis is given up.
-SIGNIFICANCE = 0.05
-#: Starts that are followed to their optimum, and places of the grid that they are chosen from.
-_STARTS, _MOST_PLACES = 6, 120
 _METHOD = "joint profile likelihood"
 
 
@@ -112,8 +100,8 @@ def fit_together(
     _check(responses)
     groups = _groups(shared, family, len(responses))
     alone = fit_all(responses, family, level=level, fixed=fixed, bounds=bounds)
-    data = _Data.of(responses, alone, family, constraints)
-    return _together(data, _fitted(data, groups), level)
+    data = Data.of(responses, alone, family, constraints)
+    return _together(data, fitted(data, groups), level)
 
 
 def _check(responses: Sequence[Response]) -> None:
@@ -148,289 +136,9 @@ def _groups(shared: Sequence[str] | Mapping[str, Sequence[Hashable]], family: Cu
     return groups
 
 
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """What is fitted: wells as points, each response's fit alone, and what is asked of the curve."""
-
-    responses: tuple[Response, ...]
-    alone: tuple[Estimate, ...]
-    points: tuple[Points, ...]
-    tied: Flags
-    family: Curve
-    constraints: Constraints
-    packed: Problem
-
-    @classmethod
-    def of(
-        cls, responses: Sequence[Response], alone: Sequence[Estimate], family: Curve, constraints: Constraints
-    ) -> _Data:
-        """Points of all responses; the full-effect wells are tied as each response's own fit says."""
-        _check_signals(responses, alone, constraints.size(family))
-        points = tuple(as_points(response) for response in responses)
-        tied = np.array([is_tied(one) for one in alone])
-        packed = pack(family, [p.columns(tied=bool(tie)) for p, tie in zip(points, tied, strict=True)])
-        return cls(tuple(responses), tuple(alone), points, tied, family, constraints, packed)
-
-    @property
-    def n(self) -> int:
-        """Number of wells."""
-        return int(self.packed.weight.sum())
-
-    @cached_property
-    def separate(self) -> tuple[Problem, Solution]:
-        """Each response fitted alone."""
-        return solved(self.packed, self.constraints)
-
-    @cached_property
-    def curved(self) -> Flags:
-        """Responses that alone differ from a flat line."""
-        return np.array([one.p_flat < SIGNIFICANCE for one in self.alone])
-
-    def directed(self, rises: Flags) -> Problem:
-        """The packed problem with constraints, each curve in its direction."""
-        falling, rising = (self.constraints.apply(self.packed, rising=up) for up in (False, True))
-        chosen: dict[str, Any] = {}
-        for name in ("low", "high", "held", "sign", "floor", "ceiling"):
-            one, two = getattr(falling, name), getattr(rising, name)
-            chosen[name] = None if one is None else np.where(rises, two, one)
-        return replace(falling, **chosen)
-
-    @cached_property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the responses; numbered where several have the same."""
-        plain = [response.label for response in self.responses]
-        count = Counter(plain)
-        return tuple(label if count[label] == 1 else f"{label} ({i})" for i, label in enumerate(plain))
-
-    def find(self, which: int | str) -> int:
-        """Place of a response, by place or label."""
-        if isinstance(which, str):
-            if which not in self.labels:
-                raise FitError(f'no response is called "{which}". {nearest(which, self.labels)}')
-            return self.labels.index(which)
-        if not 0 <= which < len(self.labels):
-            raise FitError(f"there are {len(self.labels)} responses, counted from 0; found {which}.")
-        return which
-
-
-def _check_signals(responses: Sequence[Response], alone: Sequence[Estimate], size: int) -> None:
-    """Refuse what could not be fitted alone, but for a lack of wells that sharing can make good."""
-    for response, one in zip(responses, alone, strict=True):
-        if not one.status.startswith("refused"):
-            continue
-        wells = int((response.used & np.isin(response.role, ("sample", "vehicle"))).sum())
-        scarce = wells <= size or response.doses().size < size - 1
-        if response.doses().size < 2 or not scarce:
-            raise FitError(f"{response.label}: {one.status.removeprefix('refused: ')}")
-
-
-@dataclass(frozen=True)
-class _Term:
-    """A joint parameter: its outside name and the responses that have it."""
-
-    name: str
-    members: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """An optimum of all responses together."""
-
-    groups: Groups
-    rises: Flags
-    joint: Joint
-    terms: tuple[_Term, ...]
-    found: Found
-    df: int
-
-    @property
-    def rss(self) -> float:
-        """Residual sum of squares of all wells."""
-        return float(self.found.rss[0])
-
-    @property
-    def phi(self) -> Array:
-        """Joint parameters, shape (size,)."""
-        return np.asarray(self.found.phi[:, 0])
-
-    @cached_property
-    def unit_covariance(self) -> Array:
-        """Of the joint parameters, for a residual variance of 1."""
-        return self.joint.covariance(self.phi)
-
-    @cached_property
-    def covariance(self) -> Array:
-        """Of the joint parameters."""
-        unit = self.unit_covariance
-        return np.where(np.isfinite(unit), unit, 0.0) * self.rss / self.df + np.where(np.isfinite(unit), 0.0, np.inf)
-
-    @cached_property
-    def ends(self) -> tuple[Array, Array]:
-        """Where walks along the joint parameters end."""
-        return self.joint.spanned(*limits(self.joint.problem, self.solution))
-
-    @cached_property
-    def solution(self) -> Solution:
-        """Of each curve."""
-        return self.joint.solution(self.phi)
-
-    @property
-    def actual(self) -> Flags:
-        """Whether each curve really rises."""
-        return _actual(self.joint.problem, self.solution)
-
-    def where(self, name: str, index: int) -> int:
-        """Joint parameter of a name of a response; `size` where it is held."""
-        row = {named.name: named.row for named in self.joint.problem.curve.names(bool(self.rises[index]))}[name]
-        return int(self.joint.design.place[row, index])
-
-
-def _actual(problem: Problem, solution: Solution) -> Flags:
-    if problem.curve.oriented:
-        return np.asarray(solution.linear[-1] >= solution.linear[0])
-    return problem.curve.rises(problem.sign, solution.linear)
-
-
-def _fitted(data: _Data, groups: Groups) -> _Fit:
-    """Best joint optimum over the directions that the curves may have."""
-    problem, alone = data.separate
-    found = _actual(problem, alone)
-    votes = found[data.curved] if data.curved.any() else found
-    majority = bool(2 * votes.sum() > votes.size)
-    todo, done = [np.where(data.curved, found, majority), found], list[_Fit]()
-    for rises in todo:
-        if any((rises == fit.rises).all() for fit in done):
-            continue
-        done.append(_fitted_in(data, groups, rises))
-        if len(todo) < 5:
-            todo.append(done[-1].actual)
-    return min(done, key=lambda fit: fit.rss * (100.0 if (fit.actual != fit.rises).any() else 1.0))
-
-
-def _fitted_in(data: _Data, groups: Groups, rises: Flags) -> _Fit:
-    """Joint optimum for given directions, from separate fits and from a grid over what is shared."""
-    problem = data.directed(rises)
-    design, terms = _design(problem, rises, groups)
-    df = data.n - design.size
-    if df < 1:
-        raise FitError(
-            f"{data.n} wells cannot determine {design.size} parameters. Share more, or add replicates or doses."
-        )
-    _check_doses(data, design)
-    joint = Joint(problem, design)
-    found = minimise(joint, promising(joint, _starts(joint, _alone(data, problem), terms), _STARTS)).best()
-    other = resolved(joint, found.phi)
-    if (other != found.phi).any():
-        again = minimise(joint, other)
-        found = again if again.rss[0] < found.rss[0] else found
-    return _Fit(groups, rises, joint, terms, found, df)
-
-
-def _alone(data: _Data, problem: Problem) -> Solution:
-    """Each response alone: by the global search, and from where its own fit ended, whichever is better."""
-    found = solve(problem)
-    theta = found.theta.copy()
-    for index, one in enumerate(data.alone):
-        best = {parameter.name: parameter.best for parameter in one.parameters}
-        if all(map(math.isfinite, best.values())):
-            theta[:, index] = data.family.inside(best)[1][:, 0]
-    return Solution.better(found, solve_from(problem, theta))
-
-
-def _check_doses(data: _Data, design: Design) -> None:
-    levels, own = (data.packed.weight > 0).sum(axis=0), design.own.sum(axis=0)
-    for index in np.flatnonzero(levels < own):
-        raise FitError(
-            f"{data.labels[int(index)]}: {levels[index]} doses cannot determine {own[index]} parameters of its own. "
-            "Share more of them, or add doses."
-        )
-
-
-def _design(
-    problem: Problem, rises: Flags, groups: Groups, ratio: tuple[str, int, int] | None = None
-) -> tuple[Design, tuple[_Term, ...]]:
-    """Joint parameters, the shared ones first.
-
-    With `ratio`, (name, one, other), the parameter of `other` is that of `one` plus a joint parameter.
-    """
-    free, curves = problem.free(), np.arange(rises.size)
-    rows = {
-        up.name: np.where(rises, up.row, down.row)
-        for up, down in zip(problem.curve.names(True), problem.curve.names(False), strict=True)
-    }
-    terms = [
-        _Term(name, tuple(int(c) for c in curves[free[rows[name], curves]] if group[c] == number))
-        for name, group in groups.items()
-        for number in dict.fromkeys(group)
-    ]
-    pair = [] if ratio is None else [t for i in ratio[1:] for t in terms if t.name == ratio[0] and i in t.members]
-    border = [term for term in terms if len(term.members) > 1 or term in pair]
-    every = (*border, *(term for term in terms if len(term.members) == 1 and term not in pair))
-    place = np.full(free.shape, len(every), dtype=np.intp)
-    shift = place.copy()
-    for number, term in enumerate(every):
-        members = np.array(term.members)
-        where = (rows[term.name][members], members)
-        place[where] = number
-        if pair and term == pair[1]:
-            place[where], shift[where] = every.index(pair[0]), number
-    return Design(place, shift, len(border), len(every)), every
-
-
-def _starts(joint: Joint, alone: Solution, terms: Sequence[_Term]) -> Array:
-    """Joint parameters to start from, shape (size, starts).
-
-    Those of separate fits, with medians of what is shared and with means by precision; and the
-    first with shared nonlinear parameters at the places of a grid.
-    """
-    problem, design, values = joint.problem, joint.design, alone.parameters()
-    errors = roots(covariance(problem, alone, np.ones(alone.rss.size))).T
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        precision = np.nan_to_num(1.0 / errors**2, nan=0.0, posinf=0.0)
-    start = np.empty((design.size, 2))
-    for number in range(design.size):
-        here = design.place == number
-        start[number] = np.median(values[here])
-        if precision[here].sum() > 0:
-            start[number, 1] = np.average(values[here], weights=precision[here])
-    names = dict.fromkeys(term.name for term, flat in zip(terms, joint.nonlinear, strict=True) if flat)
-    shared = [name for name in names if any(term.name == name for term in terms[: design.border])]
-    least, most = (np.array([end]) for end in (problem.span()[0].min(), problem.span()[1].max()))
-    rows = {named.name: named.row for named in problem.curve.names(False)}
-    grids = [problem.curve.terms[rows[name]].grid(least, most, coarse=False)[:, 0] for name in shared]
-    if math.prod(map(len, grids)) > _MOST_PLACES:
-        grids = grids[:1]
-    places = np.array(list(itertools.product(*grids))) if grids else np.empty((0, 0))
-    columns = np.repeat(start[:, :1], len(places), axis=1)
-    for column, name in enumerate(shared[: len(grids)]):
-        for number in range(design.border):
-            if terms[number].name == name:
-                columns[number] = places[:, column]
-    return np.concatenate([start, columns], axis=1)
-
-
-def _profiled(fit: _Fit, level: float) -> tuple[_Fit, Array, Array]:
-    """Profile intervals of all joint parameters; a better optimum met on the way is taken."""
-    for _ in range(3):
-        low, high, met = profile(
-            fit.joint, fit.found, excess=_excess(fit, level), covariance=fit.unit_covariance, limits=fit.ends
-        )
-        if met.rss[0] >= fit.rss * (1 - 1e-7) - 1e-300:
-            break
-        fit = replace(fit, found=minimise(fit.joint, met.phi))
-    return fit, low, high
-
-
-def _excess(fit: _Fit, level: float) -> float:
-    """By how much the residual sum of squares may exceed its minimum."""
-    from scipy import stats
-
-    return max(fit.rss, fit.joint.rounding) * float(stats.f.ppf(level, 1, fit.df)) / fit.df
-
-
-def _together(data: _Data, fit: _Fit, level: float) -> Together:
+def _together(data: Data, fit: Fit, level: float) -> Together:
     """Intervals, covariance and words of a joint optimum."""
-    fit, low, high = _profiled(fit, level)
+    fit, low, high = profiled(fit, level)
     estimates = _estimates(data, fit, (low, high), level)
     notes = []
     wrong = [data.labels[int(i)] for i in np.flatnonzero(fit.actual != fit.rises)]
@@ -449,14 +157,14 @@ def _together(data: _Data, fit: _Fit, level: float) -> Together:
     )  # fmt: skip
 
 
-def _said(data: _Data, term: _Term) -> str:
+def _said(data: Data, term: Term) -> str:
     """Name of a joint parameter."""
     if len(term.members) == len(data.responses):
         return term.name
     return f"{term.name} of {', '.join(data.labels[i] for i in term.members)}"
 
 
-def _slope_scale(fit: _Fit) -> Array:
+def _slope_scale(fit: Fit) -> Array:
     """Derivative of what is outside by what is inside: the slope itself for a Hill slope, else 1."""
     return np.array(
         [
@@ -466,7 +174,7 @@ def _slope_scale(fit: _Fit) -> Array:
     )
 
 
-def _lack_of_fit(data: _Data, fit: _Fit) -> float:
+def _lack_of_fit(data: Data, fit: Fit) -> float:
     """P-value of the F-test of the joint fit against the means of all doses; NaN where there is none."""
     from scipy import stats
 
@@ -478,7 +186,7 @@ def _lack_of_fit(data: _Data, fit: _Fit) -> float:
 
 
 def _estimates(
-    data: _Data, fit: _Fit, intervals: tuple[Array, Array], level: float
+    data: Data, fit: Fit, intervals: tuple[Array, Array], level: float
 ) -> tuple[Estimate, ...]:  # fmt: skip
     """One estimate for each response; all have the joint sum of squares and its degrees of freedom."""
     from scipy import stats
@@ -500,7 +208,7 @@ def _estimates(
 
 
 def _estimate(
-    data: _Data, fit: _Fit, i: int, columns: Mapping[str, Column], numbers: tuple[Array, float, float]
+    data: Data, fit: Fit, i: int, columns: Mapping[str, Column], numbers: tuple[Array, float, float]
 ) -> Estimate:
     """Estimate of one response, before its status."""
     inside, quantile, level = numbers
@@ -520,11 +228,11 @@ def _estimate(
     return Estimate(
         _model(data.family, fit.groups), tuple(parameters), level, int(data.packed.weight[:, i].sum()), fit.rss,
         fit.df, response=response, covariance=outer, p_flat=_flat_test(data, fit, i),
-        p_full=data.alone[i].p_full, label=response.label, curve=data.family,
+        p_full=data.alone[i].p_full, label=response.label, curve=data.family, constraints=data.constraints,
     )  # fmt: skip
 
 
-def _flat_test(data: _Data, fit: _Fit, i: int) -> float:
+def _flat_test(data: Data, fit: Fit, i: int) -> float:
     """P-value of a response's own test against a flat line; NaN where it shares a plateau with one that is not flat.
 
     A plateau that another response determines makes a flat line a finding: its EC50 lies beyond.
@@ -542,16 +250,13 @@ def _model(family: Curve, groups: Groups) -> str:
     return f"{family.name}, {', '.join(common)} shared" if common else f"{family.name}, nothing shared"
 
 
-def _untested(data: _Data) -> Flags:
+def _untested(data: Data) -> Flags:
     """Responses whose doses do not reach far enough to test the full effect, as in `fit`."""
     result = np.zeros(len(data.points), dtype=bool)
     rows = np.flatnonzero(data.tied)
     if rows.size:
         free = pack(data.family, [data.points[i].columns(tied=False) for i in rows])
-        problem, best = solved(free, data.constraints)
-        df = np.maximum(problem.weight.sum(0) - problem.free().sum(axis=0), 1)
-        error = roots(covariance(problem, best, df))[:, -1]
-        result[rows] = ~(error < UNTESTED_PLATEAU * np.abs(best.linear[-1] - best.linear[0]))
+        result[rows] = unseen_plateau(*solved(free, data.constraints))
     return result
 
 
@@ -591,7 +296,7 @@ class ExtraSumOfSquares:
         return f"F({self.df}, {self.df_free}) = {self.f:.3g}, {p_value(self.p)}"
 
     @classmethod
-    def of(cls, restricted: _Fit, free: _Fit, words: tuple[str, str]) -> ExtraSumOfSquares:
+    def of(cls, restricted: Fit, free: Fit, words: tuple[str, str]) -> ExtraSumOfSquares:
         """The test, with what is said where it is kept and where it is given up."""
         from scipy import stats
 
@@ -640,8 +345,8 @@ class Together:
     level: float
     p_curve: float
     notes: tuple[str, ...]
-    _data: _Data = field(repr=False)
-    _fit: _Fit = field(repr=False)
+    _data: Data = field(repr=False)
+    _fit: Fit = field(repr=False)
 
     def __getitem__(self, key: str | tuple[str, int | str]) -> Parameter:
         """A parameter that all responses share, by name; of one response, by name and its place or label."""
@@ -731,19 +436,19 @@ class Together:
         if not positions:
             raise FitError(f"{family.name} has no EC50, so its curves cannot be parallel in ln concentration.")
         one = {n: tuple(range(count)) if n in positions else (0,) * count for n in self._fit.groups}
-        return ExtraSumOfSquares.of(_fitted(self._data, one), self._separate(), (
+        return ExtraSumOfSquares.of(fitted(self._data, one), self._separate(), (
             "ok: curves of one shape fit not significantly worse ({test}). As far as these wells tell, one ratio of "
             "EC50s describes them",
             "not parallel: the curves differ in more than EC50 ({test}). A ratio of EC50s holds at half effect only",
         ))  # fmt: skip
 
-    def _separate(self) -> _Fit:
+    def _separate(self) -> Fit:
         """The same wells, nothing shared."""
         for one in self._data.alone:
             if one.status.startswith("refused"):
                 raise FitError(f"{one.label} cannot be fitted alone: {one.status.removeprefix('refused: ')}")
         count = len(self.estimates)
-        return _fitted(self._data, {name: tuple(range(count)) for name in self._fit.groups})
+        return fitted(self._data, {name: tuple(range(count)) for name in self._fit.groups})
 
 
 def _check_nested(small: Together, large: Together) -> None:
@@ -772,26 +477,22 @@ def _ratio(of: Together, name: str, one: int, other: int) -> Estimate:
 
     pair = _pair(of, name, one, other)
     a, b = of.estimates[one][name], of.estimates[other][name]
-    low, high = _ratio_ends(of._fit, (name, one, other), pair, of.level)
-    low = 0.0 if _open(a)[1] or _open(b)[0] else _exp(low)
-    high = math.inf if _open(a)[0] or _open(b)[1] else _exp(high)
+    low, high = ratio_ends(of._fit, (name, one, other), pair, of.level)
+    low = 0.0 if _open(a)[1] or _open(b)[0] else low
+    high = math.inf if _open(a)[0] or _open(b)[1] else high
     spread = of._fit.covariance[np.ix_(pair, pair)]
     quantile = float(stats.t.ppf(0.5 + of.level / 2, of.df))
     difference = float(spread[0, 0] + spread[1, 1] - 2 * spread[0, 1]) if np.isfinite(spread).all() else math.inf
     best, error = abs(b.best / a.best), math.sqrt(max(difference, 0.0))
     ratio = Parameter.bounded("ratio", best, low, high, log=True, se=error, quantile=quantile)
     ratio = replace(ratio, method="joint profile")
-    beside = _on_natural_scale((abs(a.best), abs(b.best)), spread, quantile)
-    parameters = (ratio, *beside, _log10(ratio)) if name == "ec50" else (ratio, *beside)
+    beside = _natural((abs(a.best), abs(b.best)), spread, quantile)
+    parameters = (ratio, *beside, delta_pec50(ratio)) if name == "ec50" else (ratio, *beside)
     return Estimate(
         "ratio, joint profile", parameters, of.level, of.estimates[one].n + of.estimates[other].n, of.rss, of.df,
         status="ok" if ratio.operator == "=" else "open: the data do not bound the ratio on both sides",
         parts=(of.estimates[one], of.estimates[other]), label=f"{of._data.labels[other]} / {of._data.labels[one]}",
     )  # fmt: skip
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
 
 
 def _pair(of: Together, name: str, one: int, other: int) -> list[int]:
@@ -811,25 +512,6 @@ def _pair(of: Together, name: str, one: int, other: int) -> list[int]:
     return [first, second]
 
 
-def _ratio_ends(fit: _Fit, ratio: tuple[str, int, int], pair: list[int], level: float) -> tuple[float, float]:
-    """Ends of the log ratio: the fit written anew with it as a joint parameter."""
-    design, terms = _design(fit.joint.problem, fit.rises, fit.groups, ratio)
-    first, second = pair
-    number = terms.index(fit.terms[second])
-    turned = np.eye(design.size)[[fit.terms.index(term) for term in terms]]
-    turned[number, first] -= 1.0
-    ends = np.full(design.size, -np.inf), np.full(design.size, np.inf)
-    ends[0][number] = fit.ends[0][second] - fit.ends[1][first]
-    ends[1][number] = fit.ends[1][second] - fit.ends[0][first]
-    with np.errstate(invalid="ignore"):
-        covariance = turned @ fit.unit_covariance @ turned.T
-    low, high, _ = profile(
-        Joint(fit.joint.problem, design), Found(turned @ fit.found.phi, fit.found.rss), excess=_excess(fit, level),
-        covariance=covariance, limits=ends, which=np.array([number]),
-    )  # fmt: skip
-    return float(low[0]), float(high[0])
-
-
 def _open(parameter: Parameter) -> tuple[bool, bool]:
     """Whether a positive parameter, or the size of a slope, is open below, and above."""
     if parameter.log:
@@ -838,27 +520,13 @@ def _open(parameter: Parameter) -> tuple[bool, bool]:
     return (high, low) if parameter.best < 0 else (low, high)
 
 
-def _log10(ratio: Parameter) -> Parameter:
-    """Difference of pEC50s: log10 of their ratio."""
-    with np.errstate(divide="ignore"):
-        value, low, high, best = (float(np.log10(x)) for x in (ratio.value, ratio.low, ratio.high, ratio.best))
-    return Parameter(
-        "delta_pec50", value, low, high, ratio.operator, "", best, ratio.se / math.log(10), method=ratio.method
-    )
-
-
-def _on_natural_scale(values: tuple[float, float], spread: Array, quantile: float) -> tuple[Parameter, ...]:
+def _natural(values: tuple[float, float], spread: Array, quantile: float) -> tuple[Parameter, ...]:
     """Ratio of the second value over the first after Fieller and by the delta method; `spread` is of their logs."""
     a, b = values
     if not np.isfinite(spread).all():
         spread = np.full((2, 2), np.nan)
     errors = np.sqrt(np.maximum(np.diag(spread), 0.0))
     pair = Pair(a, float(a * errors[0]), b, float(b * errors[1]), float(a * b * spread[0, 1]))
-    made = []
-    for name, method, way in (
-        ("ratio_fieller", "Fieller", fieller_ratio),
-        ("ratio_delta", "delta method", delta_ratio),
-    ):
-        low, high, _ = way(pair, quantile).positive() if math.isfinite(pair.covariance) else (0.0, math.inf, False)
-        made.append(replace(Parameter.bounded(name, b / a, low, high, log=True), method=method))
-    return tuple(made)
+    return tuple(
+        natural_ratio(f"ratio_{method}", pair, method, quantile, log=True)[0] for method in ("fieller", "delta")
+    )

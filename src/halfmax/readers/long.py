@@ -18,7 +18,7 @@ from halfmax.units import concentration_factor
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Columns", "Curves", "in_batches", "read_curves", "stream_curves", "text_size"]
+__all__ = ["Columns", "Curves", "in_batches", "read_curves", "read_rows", "stream_curves", "text_size"]
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -180,6 +180,21 @@ def stream_curves(files: Sequence[Path], columns: Columns) -> Iterator[Curves]:
         yield curves
 
 
+def read_rows(files: Sequence[Path], columns: Columns) -> Iterator[tuple[Array, Array, pd.DataFrame]]:
+    """Checked rows of long tables, a block at a time: concentrations, responses, and the `by` columns as text.
+
+    Raises
+    ------
+    FileError, TableError
+        As `read_curves`, but that a table may have no rows.
+    """
+    import pandas as pd
+
+    for block in _blocks(files, columns):
+        labels = {name: text[code] for name, text, code in zip(columns.by, block.texts, block.codes, strict=True)}
+        yield block.concentration, block.signal, pd.DataFrame(labels, index=range(block.signal.size))
+
+
 def _standing_together(files: Sequence[Path], columns: Columns) -> Iterator[Curves]:
     """Curves whose rows stand together, some at a time; one that comes again later is another."""
     last: list[Curves] = []
@@ -292,15 +307,6 @@ def _blocks(files: Sequence[Path], columns: Columns) -> Iterator[_Block]:
             coded = [_text_column(frame[column]) for column in columns.by]
             dose, signal = (frame[name].to_numpy(dtype=float) for name in (columns.concentration, columns.response))
             yield _Block(dose * factor, signal, tuple(codes for codes, _ in coded), tuple(texts for _, texts in coded))
-
-
-def _numbers(files: Sequence[Path], columns: Columns) -> Iterator[tuple[Array, Array, pd.DataFrame]]:
-    """Checked blocks of (concentrations, responses, labels as text) of all files."""
-    import pandas as pd
-
-    for block in _blocks(files, columns):
-        labels = {name: text[code] for name, text, code in zip(columns.by, block.texts, block.codes, strict=True)}
-        yield block.concentration, block.signal, pd.DataFrame(labels, index=range(block.signal.size))
 
 
 def text_size(file: Path) -> int:

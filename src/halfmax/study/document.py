@@ -8,9 +8,18 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from halfmax.errors import FileError, HalfmaxError, RangeError, StudyError, nearest
 from halfmax.units import concentration_factor, duration
@@ -27,6 +36,17 @@ __all__ = [
     "load",
     "schema",
 ]
+
+
+def _timed(value: str | None) -> str | None:
+    if value is not None:
+        duration(value)
+    return value
+
+
+#: A name that may be written as a number.
+_Name = Annotated[str, BeforeValidator(str)]
+_Time = Annotated[str | None, AfterValidator(_timed)]
 
 
 class _Section(BaseModel):
@@ -68,26 +88,14 @@ class PlateEntry(_Section):
     layout: str = Field(description="The plate map, relative to study.toml.")
     plate: str | None = Field(None, description="Name of the plate in the file, where the file holds several.")
     cell_line: str = Field("", description="Cell line, where the layout does not say.")
-    time: str | None = Field(None, description='Time of exposure, such as "48 h".')
-    experiment: str = Field("1", description="Name of the independent experiment (a day, a passage).")
-
-    @field_validator("experiment", mode="before")
-    @classmethod
-    def _as_text(cls, value: object) -> object:
-        return str(value)
+    time: _Time = Field(None, description='Time of exposure, such as "48 h".')
+    experiment: _Name = Field("1", description="Name of the independent experiment (a day, a passage).")
 
     @field_validator("cell_line")
     @classmethod
     def _is_filled_in(cls, value: str) -> str:
         if value == "?":
             raise RangeError('"?" waits to be filled in.')
-        return value
-
-    @field_validator("time")
-    @classmethod
-    def _is_time(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration(value)
         return value
 
 
@@ -102,7 +110,7 @@ class TableEntry(_Section):
     compound_column: str | None = Field(None, description="Column of the compounds.")
     cell_line: str = Field("", description="Cell line, where it is the same in all rows.")
     cell_line_column: str | None = Field(None, description="Column of the cell lines.")
-    experiment: str = Field("1", description="Independent experiment, where it is the same in all rows.")
+    experiment: _Name = Field("1", description="Independent experiment, where it is the same in all rows.")
     experiment_column: str | None = Field(None, description="Column of the independent experiments, such as the day.")
     plate_column: str | None = Field(None, description="Column of the plates, where there are several.")
     plates: Literal["apart", "together"] = Field(
@@ -114,7 +122,7 @@ class TableEntry(_Section):
     )
     plate_wells: int = Field(96, description="Wells of a plate, for numbered wells.")
     role_column: str | None = Field(None, description="Column of the roles: sample, vehicle, kill, blank.")
-    time: str | None = Field(None, description='Time of exposure, such as "48 h".')
+    time: _Time = Field(None, description='Time of exposure, such as "48 h".')
 
     @property
     def label_columns(self) -> tuple[str, ...]:
@@ -125,22 +133,10 @@ class TableEntry(_Section):
         )  # fmt: skip
         return tuple(dict.fromkeys(column for column in named if column is not None))
 
-    @field_validator("experiment", mode="before")
-    @classmethod
-    def _as_text(cls, value: object) -> object:
-        return str(value)
-
     @field_validator("unit")
     @classmethod
     def _is_unit(cls, value: str) -> str:
         concentration_factor(value)
-        return value
-
-    @field_validator("time")
-    @classmethod
-    def _is_time(cls, value: str | None) -> str | None:
-        if value is not None:
-            duration(value)
         return value
 
     @field_validator("plate_wells")

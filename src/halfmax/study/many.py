@@ -2,17 +2,19 @@
 
 While a run is under way its batches stand in a hidden folder beside the output, with a
 manifest that says what was asked.  The output appears when all batches are there, and the
-folder goes; after an interruption the run is taken up where it stopped.
+folder goes; after an interruption the run is taken up where it stopped.  What takes all
+curves at once, the false-discovery rate, is added as the batches are joined.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,8 +23,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from halfmax import __version__
+from halfmax.curves import curve
 from halfmax.errors import FileError, RangeError
-from halfmax.estimate.many import BATCH, WELLS, Records, fit_curves
+from halfmax.estimate import false_discovery
+from halfmax.estimate.many import BATCH, WELLS, FitOptions, Records, fit_curves
 from halfmax.output import csv_text, write_file
 from halfmax.parallel import map_batches
 from halfmax.readers.long import Columns, Curves, in_batches, read_curves, stream_curves, text_size
@@ -33,6 +37,8 @@ __all__ = ["LARGE", "Work", "expand", "fit_tables", "fit_to_file"]
 LARGE = 64_000_000
 #: Batches in a row group of a Parquet output.
 _ROW_GROUP = 20
+#: Column of the false-discovery rates, the last one of the output.
+Q_FLAT = "q_flat"
 #: Told of each batch: how many curves are done.
 Progress = Callable[[int], None]
 Record = dict[str, object]
@@ -41,19 +47,46 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Work:
-    """What is fitted, how, and by whom."""
+    """What is fitted, how, and by whom.
+
+    Raises
+    ------
+    RangeError
+        If the columns and what is to be fitted do not go together.
+    """
 
     files: tuple[Path, ...]
     columns: Columns
-    model: str = "hill4"
-    level: float = 0.95
+    options: FitOptions = field(default_factory=FitOptions)
     workers: int = 1
     cluster: str | None = None
+
+    def __post_init__(self) -> None:
+        family = curve(self.options.model)
+        if self.columns.unit and any(term.kind == "rate" for term in family.terms):
+            raise RangeError(
+                f'{family.name} is a curve in time, to which the unit of a concentration, "{self.columns.unit}", does '
+                "not apply. Leave the unit out."
+            )
+        if "ec50_absolute" in self.options.also and self.options.zero is None:
+            raise RangeError(
+                "ec50_absolute needs the signal of wells without cells, which a table of doses and responses does not "
+                "tell. Give it, as in --zero 0."
+            )
+        for name in self.columns.by:
+            if name == Q_FLAT or name.removesuffix("_unit") in (*family.outside_names, *self.options.also):
+                raise RangeError(f'column "{name}": a result has the same name. Rename the column.')
 
     @property
     def large(self) -> bool:
         """Whether the input is too large to be held in memory."""
         return bool(self.columns.by) and sum(map(text_size, self.files)) > LARGE
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What a person is shown of each curve: EC50 where it is fitted, else all that is; what is asked besides."""
+        fitted = self.options.fitted
+        return ("ec50", *self.options.also) if "ec50" in fitted else fitted
 
     def batches(self) -> Iterator[Curves]:
         """Curves, a batch at a time."""
@@ -62,17 +95,29 @@ class Work:
 
     def results(self, finish: Callable[[Records], Result], *, skip: int = 0) -> Iterator[Result]:
         """What `finish` makes, where the fit is done, of the records of each batch but the first ones."""
-        work = partial(_fit, model=self.model, level=self.level, finish=finish)
+        work = partial(_fit, options=self.options, finish=finish)
         return map_batches(work, islice(self.batches(), skip, None), workers=self.workers, cluster=self.cluster)
 
 
-def _fit(curves: Curves, *, model: str, level: float, finish: Callable[[Records], Result]) -> Result:
-    """One batch; EC50 in what the concentrations are in."""
-    records = fit_curves(curves, model, level=level)
-    columns = curves.columns
-    if not columns.unit and "ec50" in records.columns:
-        records.columns["ec50_unit"] = np.full(len(records), f"unit of {columns.concentration}", dtype=object)
-    return finish(records)
+def _fit(curves: Curves, *, options: FitOptions, finish: Callable[[Records], Result]) -> Result:
+    """One batch, finished."""
+    records = fit_curves(curves, options)
+    return finish(records if curves.columns.unit else _with_units(records, options, curves.columns.concentration))
+
+
+def _with_units(records: Records, options: FitOptions, column: str) -> Records:
+    """Records that say which quantities are in what the concentrations, or times, of a column are in."""
+    family = curve(options.model)
+    units = {"position": f"unit of {column}", "rate": f"1 / unit of {column}"}
+    kinds = {named.name: family.terms[named.row].kind for named in family.names(False)}
+    kinds |= {name: "position" for name in options.also if name.startswith("ec")}
+    found: dict[str, Any] = {}
+    for name, values in records.columns.items():
+        found.setdefault(name, values)
+        parameter = name.removesuffix("_delta_high")
+        if parameter != name and (unit := units.get(kinds.get(parameter, ""))):
+            found[f"{parameter}_unit"] = np.full(len(records), unit, dtype=object)
+    return Records(found)
 
 
 def expand(patterns: Sequence[Path]) -> tuple[Path, ...]:
@@ -103,6 +148,9 @@ def fit_tables(work: Work, progress: Progress) -> list[Record]:
     for batch in work.results(Records.rows):
         records += batch
         progress(len(records))
+    rates = false_discovery(np.array([record["p_flat"] for record in records], dtype=float))
+    for record, rate in zip(records, rates.tolist(), strict=True):
+        record[Q_FLAT] = rate if math.isfinite(rate) else None
     return records
 
 
@@ -191,10 +239,10 @@ def _manifest(work: Work, suffix: str) -> str:
     """What a run asks for; two runs may share their batches only where it is the same."""
     inputs = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in work.files]
     asked: dict[str, Any] = {
-        "inputs": inputs, "columns": asdict(work.columns), "model": work.model, "level": work.level,
-        "batch": [BATCH, WELLS], "format": suffix, "version": __version__,
+        "inputs": inputs, "columns": asdict(work.columns), "fit": vars(work.options), "batch": [BATCH, WELLS],
+        "format": suffix, "version": __version__,
     }  # fmt: skip
-    return json.dumps(asked, indent=1)
+    return json.dumps(asked, indent=1, sort_keys=True, default=str)
 
 
 def _begin(output: Path, parts: Path, manifest: str, *, resume: bool) -> None:
@@ -222,18 +270,47 @@ def _join(parts: Sequence[Path], output: Path, suffix: str) -> None:
 
 
 def _join_csv(parts: Sequence[Path], whole: Path) -> None:
+    p_flat = (float(row.rsplit(b",", 1)[1] or "nan") for part in parts for row in _csv_rows(part)[1:])
+    rates = iter(false_discovery(np.fromiter(p_flat, float)))
     with open(whole, "wb") as stream:
         for number, part in enumerate(parts):
-            header, rows = part.read_bytes().split(b"\n", 1)
-            stream.write((header + b"\n" if number == 0 else b"") + rows)
+            header, *rows = _csv_rows(part)
+            if number == 0:
+                stream.write(b"%b,%b\n" % (header, Q_FLAT.encode()))
+            for row, rate in zip(rows, islice(rates, len(rows)), strict=True):
+                stream.write(b"%b,%b\n" % (row, repr(float(rate)).encode() if math.isfinite(rate) else b""))
+
+
+def _csv_rows(part: Path) -> list[bytes]:
+    """Header and rows of a batch; each ends with the p-value, and a line break within a cell is within quotes."""
+    rows: list[bytes] = []
+    within = 0
+    for line in part.read_bytes().split(b"\n")[:-1]:
+        if within:
+            rows[-1] += b"\n" + line
+        else:
+            rows.append(line)
+        within ^= line.count(b'"') % 2
+    return rows
 
 
 def _join_parquet(parts: Sequence[Path], whole: Path) -> None:
     pa, pq = _arrow()
-    with pq.ParquetWriter(whole, pa.ipc.open_stream(parts[0].read_bytes()).schema) as writer:
+
+    def table(part: Path) -> Any:
+        return pa.ipc.open_stream(part.read_bytes()).read_all()
+
+    # A copy, so that the rest of the batch is let go.
+    p_flat = [table(part)["p_flat"].to_numpy().copy() for part in parts]
+    rates = pa.array(false_discovery(np.concatenate(p_flat)), from_pandas=True)
+    schema = pa.ipc.open_stream(parts[0].read_bytes()).schema.append(pa.field(Q_FLAT, pa.float64()))
+    done = 0
+    with pq.ParquetWriter(whole, schema) as writer:
         for first in range(0, len(parts), _ROW_GROUP):
-            group = [pa.ipc.open_stream(part.read_bytes()).read_all() for part in parts[first : first + _ROW_GROUP]]
-            writer.write_table(pa.concat_tables(group), row_group_size=_ROW_GROUP * BATCH)
+            group = pa.concat_tables(map(table, parts[first : first + _ROW_GROUP]))
+            group = group.append_column(Q_FLAT, rates[done : done + len(group)])
+            writer.write_table(group, row_group_size=_ROW_GROUP * BATCH)
+            done += len(group)
 
 
 def _arrow() -> tuple[Any, Any]:

@@ -27,6 +27,13 @@ description = ""
 # signal = "570"          # channel of the signal, where the files hold several
 # background = "660"      # channel to subtract
 {plates}
+# [[table]]                 # or a long table, one well a row (CSV or Parquet)
+# file = "readings.csv"
+# concentration_column = "dose"
+# unit = "µM"
+# signal_column = "signal"
+# compound_column = "compound"
+
 # [[exclude]]
 # plate = "name of the plate"
 # wells = ["C7"]

@@ -83,7 +83,7 @@ def _rows(entry: TableEntry, path: Path) -> pd.DataFrame:
     columns = long.Columns(entry.concentration_column, entry.signal_column, by=entry.label_columns, unit=entry.unit)
     parts = [
         labels.add_prefix("label ").assign(concentration_M=concentration, signal=signal)
-        for concentration, signal, labels in long._numbers([path], columns)
+        for concentration, signal, labels in long.read_rows([path], columns)
     ]
     if not parts:
         raise FileError(f"{path.name}: holds a header and no rows.")
