@@ -121,10 +121,14 @@ def simulated(cell: Cell) -> tuple[Intervals, Intervals]:
     vehicle, kill = CONTROLS[cell.controls]
     truths = np.full(EXPERIMENTS, cell.ec50)
     responses = experiments(truths, hill_slope=cell.hill_slope, vehicle=vehicle, kill=kill, seed=cell.seed)
-    found = [estimate["ec50"] for estimate in fit_all(responses)]
-    profile = np.array([(p.low, p.high) for p in found])
-    delta = np.array([(p.delta_low, p.delta_high) for p in found if np.isfinite(p.delta_low)])
-    return Intervals(cell.ec50, *profile.T), Intervals(cell.ec50, *delta.T)
+    estimates = fit_all(responses)
+    profile = np.array([(one["ec50"].low, one["ec50"].high) for one in estimates])
+    curved = [one["ec50"] for one in estimates if not one.status.startswith("no curve")]
+    low, high = np.array([(p.delta_low, p.delta_high) for p in curved]).T
+    nothing = np.isnan(low)
+    return Intervals(cell.ec50, *profile.T), Intervals(
+        cell.ec50, np.where(nothing, 0, low), np.where(nothing, np.inf, high)
+    )
 
 
 def main() -> None:
@@ -151,7 +155,8 @@ def _percent(flags: Flags) -> str:
 
 def _decades(intervals: Intervals) -> str:
     """Median width in decades."""
-    width = float(np.median(np.log10(intervals.high) - np.log10(intervals.low)))
+    with np.errstate(divide="ignore"):
+        width = float(np.median(np.log10(intervals.high) - np.log10(intervals.low)))
     return "> 10" if width > 10 else f"{width:.1f}"
 
 

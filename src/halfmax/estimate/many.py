@@ -79,7 +79,7 @@ class FitOptions:
     def __post_init__(self) -> None:
         self.asked()
         with_derived([], self.also)
-        for name in self.fixed.keys() & self.bounds.keys():
+        for name in sorted(self.fixed.keys() & self.bounds.keys()):
             raise FitError(f"{name} is held and has limits. Leave one of the two out.")
         if self.zero is not None and not math.isfinite(self.zero):
             raise RangeError(f"zero, the signal of no cells, must be a finite number, found {self.zero:g}.")
@@ -347,7 +347,7 @@ def _bounded(column: Column, quantiles: Array) -> dict[str, Any]:
     operator = np.select([open_low & open_high, open_high, open_low], ["?", ">", "<"], "=").astype(object)
     numbers = {"": value, "_low": np.where(column.log & (low == 0), np.nan, low), "_high": high}
     if column.log:
-        half = [min(product, 700.0) for product in (quantiles * column.se).tolist()]
+        half = [product if product < 700.0 else math.nan for product in (quantiles * column.se).tolist()]
         with np.errstate(over="ignore", invalid="ignore"):
             numbers["_delta_low"] = best * [math.exp(-share) for share in half]
             numbers["_delta_high"] = best * [math.exp(share) for share in half]

@@ -19,6 +19,8 @@ __all__ = ["Estimate", "Operator", "Parameter"]
 
 Operator = Literal["=", ">", "<", "?"]
 Array = NDArray[np.float64]
+#: Half width, on a logarithm, from which on an interval by the delta method holds every number, and is none.
+_WIDEST = 700.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class Parameter:
             operator, value = "<", high
         else:
             operator, value = "=", best
-        half = min(quantile * se, 700.0) if log else quantile * se
+        half = quantile * se
+        if log:
+            half = half if half < _WIDEST else math.nan
         delta = (best * math.exp(-half), best * math.exp(half)) if log else (best - half, best + half)
         return cls(
             name, value, low, high, operator, unit, best, se, log, delta_low=delta[0], delta_high=delta[1]
