@@ -121,10 +121,11 @@ def test_fit_prints_a_line_a_curve_of_every_model(table, here, model):
         assert all(f"  {name} " in text or f", {name} " in text for text in out.lower().splitlines() if "n = " in text)
 
 
-def test_a_flat_line_is_printed_with_its_own_level(table, here):
+def test_a_flat_line_has_its_mean_and_the_level_of_its_interval(table, here):
     _, out, _ = here("fit", table, "-x", "dose_uM", "-y", "signal", "--by", "compound", "--model", "flat", "--json")
     signal = np.loadtxt(table, delimiter=",", skiprows=1, usecols=2)
-    assert [record["level"] for record in json.loads(out)] == pytest.approx([signal[:24].mean(), signal[24:].mean()])
+    assert {record["level"] for record in json.loads(out)} == {0.95}
+    assert [record["mean"] for record in json.loads(out)] == pytest.approx([signal[:24].mean(), signal[24:].mean()])
 
 
 @pytest.mark.parametrize(("model", "refused"), [("flat", 0), ("association", 0), ("two_sites", 4)])

@@ -194,3 +194,12 @@ def test_intervals_of_derived_quantities_cover():
     for value, found in cases.items():
         covered = np.mean([one.low <= value <= one.high for one in found])
         assert 0.921 <= covered <= 0.979
+
+
+def test_a_concentration_of_effect_is_not_identified_where_there_is_no_curve():
+    rng = np.random.default_rng(8)
+    dose = np.repeat(np.geomspace(1e-8, 1e-4, 8), 3)
+    flat = fit_all([Response.of(dose, 1 + rng.normal(0, 0.05, dose.size)) for _ in range(20)])
+    silent = [one for one in flat if one.status.startswith("no curve")]
+    assert len(silent) > 10
+    assert {one.operator for one in effective_concentration(silent, 10)} == {"?"}

@@ -167,5 +167,5 @@ STIMULATIONS: tuple[Curve, ...] = (
         )
         for name, alpha in (("crs_a", 1.0), ("crs_b", 0.5), ("crs_c", 0.25))
     ),
-    Flat("flat", "Flat", "level", "–", (Term("level", "plateau"),), page="flat"),
+    Flat("flat", "Flat", "mean", "–", (Term("mean", "plateau"),), page="flat"),
 )  # fmt: skip

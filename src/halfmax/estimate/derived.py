@@ -239,7 +239,8 @@ def _sigmoid(estimate: Estimate) -> Sigmoid | None:
 
 def _effect_curve(estimate: Estimate, effect: float) -> Curve | None:
     base = _sigmoid(estimate)
-    return None if base is None else at_effect(base, effect)
+    nowhere = estimate.status.startswith("no curve") and "ec50" in estimate and estimate["ec50"].operator == "?"
+    return None if base is None or nowhere else at_effect(base, effect)
 
 
 def _second_curve(estimate: Estimate) -> Curve | None:

@@ -241,8 +241,7 @@ class Estimate:
                 fields[f"{name}_delta_high"] = _finite(parameter.delta_high)
             if parameter.log and parameter.unit:
                 fields[f"{name}_unit"] = parameter.unit
-        fields |= {"rss": _finite(self.rss), "df": self.df, "n": self.n}
-        fields.setdefault("level", self.level)  # a flat line has a parameter of that name
+        fields |= {"rss": _finite(self.rss), "df": self.df, "n": self.n, "level": self.level}
         return fields | {"status": self.status, "notes": " ".join(self.notes), "p_flat": _finite(self.p_flat)}
 
 
