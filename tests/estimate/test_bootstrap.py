@@ -57,7 +57,7 @@ def two_doses(seed, sizes):
 def test_cases_of_a_flat_response_are_the_stratified_bootstrap_of_a_mean():
     """Scipy's BCa interval of two samples, but for the wider tails and wells sqrt(n / (n - 1)) farther apart."""
     samples, response = two_doses(4, (20, 40))
-    mine = bootstrap(fit(response, "flat"), kind="case", draws=20_000)["level"]
+    mine = bootstrap(fit(response, "flat"), kind="case", draws=20_000)["mean"]
     tail = stats.norm.cdf(-stats.t.ppf(0.975, 59))
     away = [s.mean() + (s - s.mean()) * math.sqrt(s.size / (s.size - 1)) for s in samples]
     theirs = stats.bootstrap(
@@ -71,7 +71,7 @@ def test_cases_of_a_flat_response_are_the_stratified_bootstrap_of_a_mean():
 
 def test_a_parametric_interval_of_a_mean_is_that_of_student():
     estimate = fit(two_doses(4, (5, 7))[1], "flat")
-    level, exact = bootstrap(estimate, draws=40_000)["level"], estimate["level"]
+    level, exact = bootstrap(estimate, draws=40_000)["mean"], estimate["mean"]
     width = exact.high - exact.low
     assert width > 0
     assert (level.low, level.high) == pytest.approx((exact.low, exact.high), abs=0.03 * width)

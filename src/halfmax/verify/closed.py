@@ -72,10 +72,10 @@ def _mean() -> Iterator[Check]:
     y = np.array([1.02, 0.95, 1.07, 0.98, 1.11, 1.03, 0.91, 1.05, 0.99])
     estimate = fit(Response.of(dose, y), "flat")
     low, high = stats.t.interval(_LEVEL, y.size - 1, y.mean(), y.std(ddof=1) / np.sqrt(y.size))
-    level, source = estimate["mean"], "Student (1908), as scipy.stats.t.interval computes it"
-    yield Check("Flat curve", "mean", "level", float(y.mean()), level.best, 12.0, source)
-    yield Check("Flat curve", "interval", "level, low end", float(low), level.low, 5.0, source)
-    yield Check("Flat curve", "interval", "level, high end", float(high), level.high, 5.0, source)
+    mean, source = estimate["mean"], "Student (1908), as scipy.stats.t.interval computes it"
+    yield Check("Flat curve", "mean", "mean", float(y.mean()), mean.best, 12.0, source)
+    yield Check("Flat curve", "interval", "mean, low end", float(low), mean.low, 5.0, source)
+    yield Check("Flat curve", "interval", "mean, high end", float(high), mean.high, 5.0, source)
     p = float(stats.f_oneway(*(y[dose == one] for one in np.unique(dose))).pvalue)
     yield Check(
         "Flat curve", "lack-of-fit test", "p, lack of fit", p, estimate.p_curve, 10.0,
