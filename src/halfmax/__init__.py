@@ -19,6 +19,7 @@ _PUBLIC = {
     "fit": "halfmax.estimate",
     "combine": "halfmax.estimate",
     "compare": "halfmax.estimate",
+    "apparent_ki": "halfmax.curves.inactivation",
     "read": "halfmax.readers",
     "run": "halfmax.study",
     "HalfmaxError": "halfmax.errors",

@@ -410,9 +410,13 @@ def _report_run(outcome: Outcome, open_report: bool) -> None:
     report = outcome.report
     if report.simulated:
         typer.echo("Simulated data: no instrument measured this.")
-    width = max(len(curve.title) for curve in report.curves)
+    width = max((len(curve.title) for curve in report.curves), default=0)
     for curve in report.curves:
         typer.echo(f"{curve.title:<{width}}  EC50 {curve.combined['ec50'].text()}  n = {curve.combined.n}")
+    for one in report.analyses:
+        typer.echo(f"{one.title}  {one.answer}")
+        if one.sentence:
+            typer.echo(f"    {one.sentence}")
     for comparison in report.comparisons:
         typer.echo(f"{comparison.label}  {comparison.estimate['ratio'].text()}")
     assert outcome.folder is not None

@@ -23,7 +23,7 @@ from halfmax.estimate.least_squares import Problem, Solution
 VALUES = {
     "ec50": 2e-6, "hill_slope": -1.5, "asymmetry": 2.5, "top": 3.0, "bottom": 0.7, "ec50_first": 3e-7, "gap": 2.0,
     "slope_first": 1.2, "slope_second": 2.0, "part_first": 0.4, "start": 1.0, "middle": 3.0, "end": 0.5,
-    "location": 2e-6, "steepness": 1.5, "stimulation": 0.4, "level": 2.0, "kobs": 0.3, "koff": 0.05, "plateau": 2.0,
+    "location": 2e-6, "steepness": 1.5, "stimulation": 0.4, "mean": 2.0, "kobs": 0.3, "koff": 0.05, "plateau": 2.0,
 }  # fmt: skip
 DOSES = np.array([0.0, 1e-9, 1e-7, 1e-6, 2e-6, 5e-6, 1e-4, 1e-1, np.inf])
 TIMES = np.array([0.0, 0.1, 1.0, 3.0, 10.0, 40.0])
@@ -102,7 +102,7 @@ def test_other_curves_begin_and_end_at_their_plateaus(name):
     family = MODELS[name]
     chosen = values(family)
     low, high = family.value([0.0, np.inf], **chosen)
-    level = chosen.get("level", math.nan)
+    level = chosen.get("mean", math.nan)
     assert low == pytest.approx(chosen.get("start", level), rel=1e-12)
     assert high == pytest.approx(chosen.get("end", level), rel=1e-12)
 

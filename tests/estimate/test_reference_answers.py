@@ -168,7 +168,7 @@ TRUTHS = {
     "crs_a": {"location": 10.0, "steepness": 2.0, "start": 1.0, "end": 0.1, "stimulation": 1.0},
     "crs_b": {"location": 10.0, "steepness": 2.0, "start": 1.0, "end": 0.1, "stimulation": 1.0},
     "crs_c": {"location": 10.0, "steepness": 2.0, "start": 1.0, "end": 0.1, "stimulation": 1.0},
-    "flat": {"level": 0.7},
+    "flat": {"mean": 0.7},
     "association": {"kobs": 0.15, "start": 0.1, "plateau": 1.0},
     "dissociation": {"koff": 0.08, "start": 1.0, "plateau": 0.1},
 }  # fmt: skip

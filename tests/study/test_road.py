@@ -189,7 +189,7 @@ def test_a_layout_for_another_plate_names_both(example, tmp_path):
 
 def test_a_study_without_plates_says_what_to_add(tmp_path):
     (tmp_path / "study.toml").write_text('[study]\ntitle = "x"\n', encoding="utf-8")
-    with pytest.raises(StudyError, match=r"names no plate\. Add a \[\[plate\]\]"):
+    with pytest.raises(StudyError, match=r"names nothing to analyse\. Add a \[\[plate\]\]"):
         run(tmp_path)
 
 

@@ -52,7 +52,8 @@ def minimise(
     """Local optimum of each curve: nonlinear and linear parameters, sum of squares, whether it has converged.
 
     A curve has converged when a step without any damping would lower its sum of squares by
-    less than a share of a tenth of `precision` squared.
+    less than a share of a tenth of `precision` squared; or by hardly more than rounding, where a
+    step has failed: beside large residuals the steps may circle round the optimum for ever.
     """
     place = _Place.at(problem, np.clip(theta, problem.low, problem.high))
     converged = np.ones(place.rss.size, dtype=bool)
@@ -65,6 +66,7 @@ def minimise(
             size = (part.weight * part.signal**2).sum(axis=0)
             finite = np.isfinite(here.rss)
             converged[rows] = finite & (attainable <= 0.1 * precision**2 * here.rss + _NOTHING * size)
+            converged[rows] |= finite & (attainable <= 100 * _ROUNDING * here.rss) & (search.growth > 2.0)
             going = np.flatnonzero(finite & ~converged[rows] & (search.damping < _STUCK))
             rows, search = rows[going], search.take(going)
             if rows.size == 0:

@@ -10,6 +10,7 @@ constraints, noise models.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,9 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 from halfmax.curves import Curve
 from halfmax.curves.custom import own_curve
 from halfmax.errors import FitError, RangeError
+from halfmax.estimate.batch import Constraints, pack
 from halfmax.estimate.fitting import fit_all
+from halfmax.estimate.least_squares import solve
 from halfmax.estimate.noise import Noise
-from halfmax.estimate.result import Estimate
+from halfmax.estimate.points import as_points
+from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
 
 __all__ = ["Surface", "fit_surface", "fit_surface_all"]
@@ -29,6 +33,8 @@ __all__ = ["Surface", "fit_surface", "fit_surface_all"]
 Array = NDArray[np.float64]
 #: A positive parameter is looked for this many times below its lowest and above its highest start.
 _REACH = 1e6
+#: Correlation of two parameters at the optimum from which on the ends of their intervals are looked at again.
+_RIDGE = 0.98
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,11 @@ class Surface:
         """Names of what is fitted."""
         return (*self.starts, *self.linear)
 
+    @property
+    def followed(self) -> tuple[str, ...]:
+        """Positive parameters without limits of their own: what they are followed to is no limit of the data."""
+        return tuple(name for name in self.positive if name in self.starts and name not in self.limits)
+
     def curve(self, conditions: Mapping[str, Array]) -> Curve:
         """The surface at given rows of conditions, as a curve of the row's number, counted from 1."""
         last = len(next(iter(conditions.values()))) - 1
@@ -79,7 +90,7 @@ class Surface:
         number = inspect.Parameter("number", inspect.Parameter.POSITIONAL_ONLY)
         at_rows.__signature__ = inspect.Signature([number, *asked])  # type: ignore[attr-defined]
         at_rows.__doc__ = self.function.__doc__
-        limits = {name: self._reach(name) for name in self.positive if name in self.starts} | dict(self.limits)
+        limits = {name: self._reach(name) for name in self.followed} | dict(self.limits)
         return own_curve(
             at_rows, starts=self.starts, linear=self.linear, positive=self.positive, limits=limits,
             name=self.name, reference=self.reference,
@@ -171,7 +182,9 @@ def fit_surface_all(
     for one in found:
         if one.status.startswith("refused"):
             raise FitError(f"{label or surface.name}: {one.status.removeprefix('refused: ')}")
-    return [_with_units(one, surface) for one in found]
+    constraints = Constraints(fixed or {}, bounds or {}).of(model)
+    opened = _opened(found, surface, constraints)
+    return [_with_units(one, surface) for one in opened]
 
 
 def _numbered(conditions: Mapping[str, ArrayLike], wells: int) -> tuple[Array, dict[str, Array]]:
@@ -183,6 +196,76 @@ def _numbered(conditions: Mapping[str, ArrayLike], wells: int) -> tuple[Array, d
             raise RangeError(f"row {bad[0] + 1}: {name} must be a finite number, found {column[bad[0]]:g}.")
     table, number = np.unique(np.column_stack(list(columns.values())), axis=0, return_inverse=True)
     return np.asarray(number.ravel() + 1.0), dict(zip(columns, table.T, strict=True))
+
+
+def _opened(found: Sequence[Estimate], surface: Surface, constraints: Constraints) -> list[Estimate]:
+    """Estimates whose intervals do not end where another parameter met the end of its search.
+
+    Along a ridge, one parameter makes up for another. A walk then stops where the other can follow
+    no farther, which is where we stopped looking and no finding.
+    """
+    result = list(found)
+    rows = [index for index, one in enumerate(found) if _has_ridge(one)]
+    followed = [name for name in surface.followed if name not in constraints.fixed and name not in constraints.bounds]
+    if not rows or not followed:
+        return result
+    some = [found[index] for index in rows]
+    stuck = _stuck(some, surface, constraints, followed)
+    for index, one, at_end in zip(rows, some, stuck, strict=True):
+        parameters = tuple(map(_freed, one.parameters, at_end))
+        names = [p.name for p in parameters if p.operator != "="]
+        status = one.status
+        if names and status == "ok":
+            status = f"open: the data do not bound {', '.join(names)} on both sides. Add points, or hold a parameter."
+        result[index] = replace(one, parameters=parameters, status=status)
+    return result
+
+
+def _stuck(
+    some: Sequence[Estimate], surface: Surface, constraints: Constraints, followed: Sequence[str]
+) -> NDArray[np.bool_]:
+    """Ends at which another parameter stands where its search ends, shape (estimates, parameters, 2)."""
+    model = some[0].curve
+    assert model is not None
+    points = [as_points(one.response).columns(tied=False) for one in some if one.response is not None]
+    problem = constraints.apply(pack(model, points), rising=False)
+    names = [term.name for term in model.terms]
+    reach = {names.index(name): np.log(surface._reach(name)) for name in followed}
+    result = np.zeros((len(some), len(some[0].parameters), 2), dtype=bool)
+    for place, named in enumerate(model.names(False)):
+        for side, end in enumerate(("low", "high")):
+            outside = np.array([getattr(one.parameters[place], end) for one in some])
+            with np.errstate(divide="ignore"):
+                inside = np.log(outside) if named.scale == "log" else outside
+            rows = np.flatnonzero(np.isfinite(inside) & problem.free()[named.row])
+            if rows.size:
+                at = solve(problem.take(rows).holding(np.full(rows.size, named.row), inside[rows])).theta
+                for row, (low, high) in reach.items():
+                    if row != named.row:
+                        result[rows, place, side] |= (at[row] < low + 1e-3) | (at[row] > high - 1e-3)
+    return result
+
+
+def _freed(one: Parameter, at_end: NDArray[np.bool_]) -> Parameter:
+    """A parameter with the ends opened that are none."""
+    if not at_end.any():
+        return one
+    low = (0.0 if one.log else -math.inf) if at_end[0] else one.low
+    bounded = Parameter.bounded(
+        one.name, one.best, low, math.inf if at_end[1] else one.high, log=one.log, unit=one.unit, se=one.se
+    )
+    return replace(bounded, method=one.method, delta_low=one.delta_low, delta_high=one.delta_high)
+
+
+def _has_ridge(estimate: Estimate) -> bool:
+    """Whether two parameters nearly make up for each other at the optimum."""
+    spread = estimate.covariance
+    if spread is None or not np.isfinite(spread).all():
+        return True
+    size = np.sqrt(np.diag(spread))
+    size = np.where(size > 0, size, np.inf)
+    away = np.abs(spread / size[:, None] / size) - np.eye(size.size)
+    return bool(away.max(initial=0.0) > _RIDGE)
 
 
 def _with_units(estimate: Estimate, surface: Surface) -> Estimate:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from halfmax.estimate import Estimate
-from halfmax.report.document import Curve, Plate, StudyReport
+from halfmax.report.analysis import SECTIONS, analysis_table, findings_table
+from halfmax.report.document import Analysis, Curve, Plate, StudyReport
 from halfmax.report.figure import Figure, figures
 from halfmax.report.forest import row_label
 from halfmax.report.platemap import plate_title
@@ -33,7 +35,7 @@ from halfmax.report.wording import References, Work, methods, undetermined
 __all__ = ["Content", "content_of"]
 
 #: Kinds of figures, in the order of the report.
-KINDS = ("forest", "spread", "curve", "plate")
+KINDS = ("forest", "spread", "curve", "analysis", "plate")
 #: Suspect wells named under a plate; the table of all of them stands further down.
 MOST_LOOKS = 4
 READ_CURVES = (
@@ -51,7 +53,7 @@ READ_PLATES = (
 
 @dataclass(frozen=True)
 class CurvePart:
-    """One curve: its figure, the fits of its experiments, what is to be said besides."""
+    """One curve or analysis: its figure, its table (the fits of its experiments), what is to be said besides."""
 
     title: str
     answer: str
@@ -59,6 +61,15 @@ class CurvePart:
     figure: Figure
     table: Table
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SectionPart:
+    """Analyses of one kind under their heading."""
+
+    anchor: str
+    title: str
+    parts: tuple[CurvePart, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,8 @@ class Content:
     level: str
     banner: str
     date: str
-    summary: Table
+    summary: Table | None
+    findings: Table | None
     comparisons: Table | None
     ratio_notes: tuple[str, ...]
     forests: tuple[Figure, ...]
@@ -98,6 +110,7 @@ class Content:
     spreads: tuple[Figure, ...]
     influence: Table | None
     curves: tuple[CurvePart, ...]
+    sections: tuple[SectionPart, ...]
     plates: tuple[PlatePart, ...]
     quality: Table | None
     exclusions: Table | None
@@ -119,13 +132,15 @@ def content_of(report: StudyReport) -> Content:
     cite = References()
     drawn = figures(report)
     kinds = {kind: [figure for figure in drawn if figure.kind == kind] for kind in KINDS}
-    summary, comparisons = summary_table(report, cite), comparison_table(report)
+    summary = summary_table(report, cite) if report.curves else None
+    comparisons = comparison_table(report)
     said = methods(report, cite)
     doubts = tuple(Doubt(d.title, d.statement, d.consequence, cite(*d.citations)) for d in report.discrepancies)
     banner = f"{SIMULATED.capitalize()}: no instrument measured these wells." if report.simulated else ""
     date = re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*?(Z|\+00:00)$", r"\1 \2 UTC", report.provenance.created)
     return Content(
-        report, __version__, f"{100 * report.level:.0f} %", banner, date, summary, comparisons,
+        report, __version__, f"{100 * report.level:.0f} %", banner, date, summary,
+        findings_table(report), comparisons,
         _ratio_notes(report),
         tuple(kinds["forest"]),
         variation_table(report), variation_words(report), tuple(kinds["spread"]), influence_table(report),
@@ -133,6 +148,7 @@ def content_of(report: StudyReport) -> Content:
             _curve_part(report, curve, index, figure)
             for index, (curve, figure) in enumerate(zip(report.curves, kinds["curve"], strict=True))
         ),
+        tuple(_sections(report, kinds["analysis"])),
         tuple(_plate_part(plate, figure) for plate, figure in zip(report.plates, kinds["plate"], strict=True)),
         quality_table(report), exclusion_table(report), suggestion_table(report),
         READ_CURVES, READ_PLATES, undetermined(report),
@@ -161,6 +177,22 @@ def _curve_part(report: StudyReport, curve: Curve, index: int, figure: Figure) -
         "" if curve.combined.status == "ok" else curve.combined.status, figure,
         experiment_table(report, curve, index), (*curve.combined.notes, *notes),
     )  # fmt: skip
+
+
+def _sections(report: StudyReport, drawn: Sequence[Figure]) -> Iterator[SectionPart]:
+    for section, title in SECTIONS.items():
+        parts = tuple(
+            _analysis_part(report, one, index, figure)
+            for index, (one, figure) in enumerate(zip(report.analyses, drawn, strict=True))
+            if one.section == section
+        )
+        if parts:
+            yield SectionPart(section, title, parts)
+
+
+def _analysis_part(report: StudyReport, one: Analysis, index: int, figure: Figure) -> CurvePart:
+    notes = (*one.notes, *one.estimate.notes)
+    return CurvePart(one.title, one.answer, one.sentence, figure, analysis_table(report, one, index), notes)
 
 
 def _plate_part(plate: Plate, figure: Figure) -> PlatePart:

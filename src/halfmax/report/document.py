@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from halfmax.assays.viability import PlateQuality
 from halfmax.estimate import Estimate, Influence
@@ -13,7 +16,11 @@ from halfmax.table import Source
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Comparison", "Curve", "Exclusion", "Plate", "Provenance", "StudyReport"]
+__all__ = ["Analysis", "Comparison", "Curve", "Exclusion", "Plate", "Provenance", "Series", "StudyReport"]
+
+Array = NDArray[np.float64]
+#: What an analysis belongs to; the sections of a report, in their order.
+Section = Literal["binding", "kinetics", "function"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,63 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class Series:
+    """Wells of one condition, and the fitted line through them.
+
+    Parameters
+    ----------
+    label : str
+        For the legend.
+    x, y : array, shape (wells,)
+        M, s or a plain number, as the analysis says; and the signal.
+    at, line : array, shape (places,)
+        The fit, or empty.
+    """
+
+    label: str
+    x: Array
+    y: Array
+    at: Array
+    line: Array
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One analysis whose answer is not an EC50: binding, kinetics, receptor theory.
+
+    Parameters
+    ----------
+    section : {"binding", "kinetics", "function"}
+    title : str
+    answer : str
+        The finding in a few words: ``Ki 14.6 nM (12.1–17.7)``.
+    sentence : str
+        What can be said and what cannot, and what experiment would tell.
+    estimate : Estimate
+        Its parameters are the table.
+    x_title, y_title : str
+    x_kind : {"concentration", "time", "plain"}
+        A concentration is drawn on a logarithmic axis, with none beyond its break.
+    series : tuple of Series
+    notes : tuple of str
+    methods : tuple of str
+        How it was made, in sentences for the methods section.
+    """
+
+    section: Section
+    title: str
+    answer: str
+    sentence: str
+    estimate: Estimate
+    x_title: str
+    x_kind: Literal["concentration", "time", "plain"]
+    y_title: str
+    series: tuple[Series, ...]
+    notes: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Exclusion:
     """A well left out by the study file, with its reason."""
 
@@ -124,3 +188,4 @@ class StudyReport:
     exclusions: tuple[Exclusion, ...]
     discrepancies: tuple[Discrepancy, ...]
     provenance: Provenance
+    analyses: tuple[Analysis, ...] = ()

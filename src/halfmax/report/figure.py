@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 from halfmax.errors import FileError
 from halfmax.output import write_file
+from halfmax.report.analysis import analysis_alt, analysis_figure
 from halfmax.report.document import StudyReport
 from halfmax.report.doseresponse import curve_alt, curve_figure, in_percent
 from halfmax.report.forest import forest, forest_alt, published_points, row_label
@@ -30,7 +31,7 @@ _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 class Figure:
     """A figure: its name (also of its files), its caption, its content in words, and the chart itself.
 
-    `kind` is ``forest``, ``spread``, ``curve`` or ``plate``; `index` counts within a kind, in the
+    `kind` is ``forest``, ``spread``, ``curve``, ``analysis`` or ``plate``; `index` counts within a kind, in the
     order of the report.
     """
 
@@ -46,11 +47,11 @@ class Figure:
 
 
 def figures(report: StudyReport) -> tuple[Figure, ...]:
-    """Forest plot, experiments with their plates, curves and plates of a report, in its order.
+    """Forest plot, experiments with their plates, curves, analyses and plates of a report, in its order.
 
     The charts are those of the report, to be shown in a notebook or saved by `save_figure`.
     """
-    return (*_forests(report), *_spreads(report), *_curves(report), *_plates(report))
+    return (*_forests(report), *_spreads(report), *_curves(report), *_analyses(report), *_plates(report))
 
 
 def _said(text: str, report: StudyReport) -> str:
@@ -102,6 +103,14 @@ def _curves(report: StudyReport) -> Iterator[Figure]:
         yield Figure(
             name, "curve", index, _said(f"{row_label(curve)}. {how}", report), _said(curve_alt(curve), report), chart
         )
+
+
+def _analyses(report: StudyReport) -> Iterator[Figure]:
+    for index, one in enumerate(report.analyses):
+        chart = analysis_figure(one, simulated=report.simulated)
+        name = f"analysis-{index + 1}-{_plain(one.title)}"
+        caption = f"{one.title}. Every well is a point; lines: the fit."
+        yield Figure(name, "analysis", index, _said(caption, report), _said(analysis_alt(one), report), chart)
 
 
 def _plates(report: StudyReport) -> Iterator[Figure]:

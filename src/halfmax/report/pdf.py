@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from halfmax.output import write_file
-from halfmax.report.content import Content, content_of
+from halfmax.report.content import Content, CurvePart, content_of
 from halfmax.report.document import StudyReport
 from halfmax.report.figure import Figure, svg_of
 from halfmax.report.tables import Table
@@ -71,6 +71,7 @@ def _told(content: Content, folder: Path) -> dict[str, Any]:
         "banner": content.banner,
         "version": content.version,
         "summary": _table(content.summary),
+        "findings": _table(content.findings),
         "comparisons": _table(content.comparisons),
         "ratio_notes": list(content.ratio_notes),
         "forests": [_figure(figure, folder) for figure in content.forests],
@@ -79,12 +80,10 @@ def _told(content: Content, folder: Path) -> dict[str, Any]:
         "spreads": [_figure(figure, folder) for figure in content.spreads],
         "influence": _table(content.influence),
         "read_curves": content.how_to_read_curves,
-        "curves": [
-            {
-                "title": part.title, "answer": part.answer, "status": part.status, "notes": list(part.notes),
-                "figure": _figure(part.figure, folder), "table": _table(part.table),
-            }
-            for part in content.curves
+        "curves": [_part(part, folder) for part in content.curves],
+        "sections": [
+            {"title": section.title, "parts": [_part(part, folder) for part in section.parts]}
+            for section in content.sections
         ],
         "read_plates": content.how_to_read_plates,
         "plates": [{"figure": _figure(part.figure, folder), "lines": list(part.lines)} for part in content.plates],
@@ -97,6 +96,13 @@ def _told(content: Content, folder: Path) -> dict[str, Any]:
         "works": [{"text": work.text, "link": work.link} for work in content.works],
         "files": _table(content.files),
         "settings": _table(content.settings),
+    }  # fmt: skip
+
+
+def _part(part: CurvePart, folder: Path) -> dict[str, Any]:
+    return {
+        "title": part.title, "answer": part.answer, "status": part.status, "notes": list(part.notes),
+        "figure": _figure(part.figure, folder), "table": _table(part.table),
     }  # fmt: skip
 
 

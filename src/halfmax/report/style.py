@@ -17,6 +17,7 @@ __all__ = [
     "GREY",
     "INK",
     "MUTED",
+    "OKABE_ITO",
     "SHAPES",
     "SIMULATED",
     "SLASH",

@@ -70,6 +70,22 @@ class References:
 
 def methods(report: StudyReport, cite: References) -> tuple[str, ...]:
     """How the numbers were made, in sentences, of the methods that this report used."""
+    said = _of_curves(report, cite) if report.curves else []
+    said += list(dict.fromkeys(sentence for one in report.analyses for sentence in one.methods))
+    if report.analyses:
+        said.append(
+            f"Intervals are profile likelihoods at {100 * report.level:.0f} %, with the threshold of the F "
+            f"distribution {cite('bates1988')}; where the data do not bound a quantity, its interval is open."
+        )
+    said.append(
+        f"Colours are Okabe and Ito's for lines {cite('okabe2008')} and cividis for plates {cite('nunez2018')}: "
+        "readable with every colour vision."
+    )
+    return tuple(said)
+
+
+def _of_curves(report: StudyReport, cite: References) -> list[str]:
+    """How dose–response curves were fitted and combined."""
     level = f"{100 * report.level:.0f} %"
     models = sorted({fit.model for curve in report.curves for fit in curve.fits})
     lower = " with its lower plateau at zero" if models == ["hill3"] else ""
@@ -127,11 +143,7 @@ def methods(report: StudyReport, cite: References) -> tuple[str, ...]:
             "by their studentised distance from the other replicates, at a false-discovery rate of 1 % "
             f"{cite('benjamini1995')}; the program drops none."
         )
-    said.append(
-        f"Colours are Okabe and Ito's for lines {cite('okabe2008')} and cividis for plates {cite('nunez2018')}: "
-        "readable with every colour vision."
-    )
-    return tuple(said)
+    return said
 
 
 def undetermined(report: StudyReport) -> Table | None:
@@ -145,6 +157,7 @@ def undetermined(report: StudyReport) -> Table | None:
     confounded = _confounding(report)
     if confounded:
         rows.append(confounded)
+    rows += [(one.title, *_split(one.estimate.status)) for one in report.analyses if _is_open(one.estimate)]
     if not rows:
         return None
     caption = "What is open, and what would settle it."
@@ -152,6 +165,10 @@ def undetermined(report: StudyReport) -> Table | None:
         "undetermined", f"{caption} {SIMULATED.capitalize()}." if report.simulated else caption,
         ("of", "what could not be determined", "experiment that would"), tuple(rows), simulated=report.simulated,
     )  # fmt: skip
+
+
+def _is_open(estimate: Estimate) -> bool:
+    return not estimate.status.startswith("ok")
 
 
 def _of_curve(curve: Curve) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from halfmax.errors import FileError, HalfmaxError, RangeError, StudyError, nearest
-from halfmax.units import concentration_factor, duration
+from halfmax.units import concentration, concentration_factor, duration
 from halfmax.wells import PLATE_SHAPES, parse_well
 
 __all__ = [
@@ -156,6 +156,80 @@ class TableEntry(_Section):
         return self
 
 
+class BindingEntry(_Section):
+    """A radioligand binding experiment: a counter's file, and what stood in its tubes."""
+
+    name: str = Field(min_length=1, description="Title of the analysis.")
+    counts: str = Field(description="The counter's file, relative to study.toml.")
+    layout: str = Field(description="What stood in each tube, relative to study.toml.")
+    radioligand: str = Field(description='Such as "[3H]DTG".')
+    analysis: Literal["competition", "saturation"] = Field("competition", description="What is fitted.")
+    kd: str | None = Field(None, description='Kd of the radioligand, for a competition, such as "20 nM".')
+    kd_se_log: float = Field(0.0, ge=0, description="Standard error of ln Kd; it widens the interval of Ki.")
+    sites: Literal[1, 2] = Field(1, description="Number of classes of sites.")
+    depletion: bool = Field(False, description="Whether bound radioligand is taken off what is free.")
+    unit: Literal["cpm", "M", "fmol/mg"] = Field("cpm", description="What bound is given in.")
+    specific_activity: str = Field("", description='Such as "80 Ci/mmol".')
+    calibrated: str = Field("", description="Date of the specific activity, such as 2026-01-10.")
+    counted: str = Field("", description="Date of counting.")
+    efficiency: float | None = Field(None, description="Counts for each disintegration, above 0 and at most 1.")
+    volume: str = Field("", description='Of a tube, such as "0.5 mL".')
+    protein: str = Field("", description='In a tube, such as "50 µg", or "0.1 mg/mL".')
+    target: str = Field("", description='Such as "sigma-2".')
+    masking: str = Field("", description='What masks another site, such as "100 nM (+)-pentazocine".')
+
+    @model_validator(mode="after")
+    def _has_kd(self) -> BindingEntry:
+        if self.analysis == "competition" and self.kd is None:
+            raise RangeError('Ki needs the Kd of the radioligand. Add kd = "20 nM".')
+        if self.kd is not None:
+            concentration(self.kd)
+        return self
+
+
+class InactivationEntry(_Section):
+    """Inhibition after several pre-incubations with a covalent ligand, read once: kinact and K_I."""
+
+    name: str = Field(min_length=1, description="Title of the analysis.")
+    file: str = Field(description="Table with one well a row, relative to study.toml.")
+    concentration_column: str = Field(description="Column of the inhibitor's concentrations; 0 is the control.")
+    unit: str = Field(description='Unit of the concentrations, such as "µM".')
+    preincubation_column: str = Field(description="Column of the times of inhibitor and enzyme alone.")
+    incubation_column: str = Field(description="Column of the times with substrate.")
+    time_unit: str = Field("min", description="Unit of both times.")
+    signal_column: str = Field(description="Column of the product, as percent of the control.")
+    substrate: str = Field(description='After its addition, such as "1.43 µM".')
+    km: str = Field(description="Michaelis constant of the substrate.")
+    kcat: float = Field(gt=0, description="Turnover of the substrate, by the time unit.")
+    enzyme: str = Field(description="During the pre-incubation.")
+    volume_before: float = Field(1.0, gt=0, description="Before the substrate is added, in any unit.")
+    volume_after: float = Field(1.0, gt=0, description="After it, in the same unit.")
+
+
+class WashoutEntry(_Section):
+    """Binding after a wash: are the sites lost, or do they come back?"""
+
+    name: str = Field(min_length=1, description="Title of the analysis.")
+    file: str = Field(description="Table with one tube a row, relative to study.toml.")
+    arm_column: str = Field(description="Column that says control, washed or kept.")
+    time_column: str = Field(description="Column of the times from the wash to the binding.")
+    time_unit: str = Field("h", description="Its unit.")
+    signal_column: str = Field(description="Column of specific binding.")
+    rival_half_life: _Time = Field(None, description='Of the reversible ligand to be excluded, such as "6 h".')
+
+
+class FunctionEntry(_Section):
+    """Agonist curves beside several concentrations of an antagonist: pA2."""
+
+    name: str = Field(min_length=1, description="Title of the analysis.")
+    file: str = Field(description="Table with one well a row, relative to study.toml.")
+    agonist_column: str = Field(description="Column of the agonist's concentrations.")
+    antagonist_column: str = Field(description="Column of the antagonist's concentrations; 0 is none.")
+    unit: str = Field(description='Unit of both, such as "µM".')
+    signal_column: str = Field(description="Column of the responses.")
+    quantity: str = Field("response", description="What was measured, for the axes.")
+
+
 class Exclude(_Section):
     """Wells left out, with the reason."""
 
@@ -186,6 +260,10 @@ class StudyDocument(_Section):
     viability: Viability = Field(default_factory=Viability)  # type: ignore[arg-type]
     plate: list[PlateEntry] = Field(default_factory=list)
     table: list[TableEntry] = Field(default_factory=list)
+    binding: list[BindingEntry] = Field(default_factory=list)
+    inactivation: list[InactivationEntry] = Field(default_factory=list)
+    washout: list[WashoutEntry] = Field(default_factory=list)
+    function: list[FunctionEntry] = Field(default_factory=list)
     exclude: list[Exclude] = Field(default_factory=list)
     compare: list[Compare] = Field(default_factory=list)
 
@@ -195,6 +273,10 @@ _SECTIONS: dict[str, type[_Section]] = {
     "viability": Viability,
     "plate": PlateEntry,
     "table": TableEntry,
+    "binding": BindingEntry,
+    "inactivation": InactivationEntry,
+    "washout": WashoutEntry,
+    "function": FunctionEntry,
     "exclude": Exclude,
     "compare": Compare,
 }

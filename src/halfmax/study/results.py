@@ -30,6 +30,7 @@ def records(report: StudyReport) -> list[dict[str, object]]:
         rows.append(_labels(curve, "combined", "") | curve.combined.record())
         if curve.absolute is not None:
             rows.append(_labels(curve, "combined", "") | curve.absolute.record())
+    rows += [{"kind": one.section, "label": one.title} | one.estimate.record() for one in report.analyses]
     rows += [{"kind": "ratio", "label": c.label} | c.estimate.record() for c in report.comparisons]
     return [{**row, "simulated": report.simulated} for row in rows]
 

@@ -6,8 +6,8 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from halfmax.errors import FileError, HalfmaxError, StudyError, nearest
 from halfmax.estimate import Estimate, compare, fit_all
 from halfmax.report.document import Comparison, Curve, Exclusion, Plate, Provenance, StudyReport
+from halfmax.study.analyses import analyses_of, check_there, files_of
 from halfmax.study.curves import curves_of
 from halfmax.study.document import PlateEntry, StudyDocument, Viability, load
 from halfmax.study.tables import read_table
@@ -48,8 +49,9 @@ class Outcome:
 
     @property
     def refused(self) -> list[Estimate]:
-        """Fits that have no EC50 with both ends, for ``--strict``."""
-        return [fit for curve in self.report.curves for fit in (*curve.fits, curve.combined) if _refused(fit)]
+        """Fits that have no EC50 with both ends, and analyses that are open, for ``--strict``."""
+        fits = [fit for curve in self.report.curves for fit in (*curve.fits, curve.combined) if _refused(fit)]
+        return fits + [one.estimate for one in self.report.analyses if not one.estimate.status.startswith("ok")]
 
 
 def _refused(estimate: Estimate) -> bool:
@@ -102,41 +104,60 @@ def analyse(
     document: StudyDocument, folder: Path, *, study_file: Path | None = None, progress: Progress = _silent
 ) -> StudyReport:
     """Everything a report says of a study, computed, nothing written."""
-    from halfmax.assays import viability
     from halfmax.reference import discrepancies
 
-    if not document.plate and not document.table:
-        raise StudyError(
-            "study.toml names no plate. Add a [[plate]] with file and layout, or a [[table]] with its columns."
-        )
-    progress("reading plates", 0, 4)
-    readings = _read(document, folder)
-    files = [*(entry.file for entry in document.plate), *(entry.file for entry in document.table)]
-    simulated = document.study.simulated or any(_says_simulated(folder / file) for file in files)
-    settings = document.viability
+    check_there(document)
+    progress("reading files", 0, 4)
+    wells = [*(entry.file for entry in document.plate), *(entry.file for entry in document.table)]
+    others = files_of(document)
+    for file in others:
+        _inside(folder, file)
+    simulated = document.study.simulated or any(_says_simulated(folder / file) for file in (*wells, *others))
+    cells = _analysed(document, folder, progress, simulated=simulated) if wells else _Viability()
+    progress("fitting binding, kinetics and function" if others else "judging plates", 2, 4)
+    found = list(analyses_of(document, folder, simulated=simulated))
+    compounds = list(dict.fromkeys(curve.compound for curve in cells.curves))
+    sources = [*cells.sources, *(source for _, own in found for source in own)]
+    sources += [Source.of(study_file, reader="study")] if study_file else []
+    return StudyReport(
+        title=document.study.title,
+        description=document.study.description,
+        simulated=simulated,
+        quantity=document.viability.quantity,
+        level=document.study.level,
+        curves=cells.curves,
+        comparisons=tuple(_comparisons(document, cells.curves)),
+        plates=cells.plates,
+        exclusions=tuple(Exclusion(*key, reason) for key, reason in cells.exclusions.items()),
+        discrepancies=tuple(d for compound in _known_ligands(compounds) for d in discrepancies(compound)),
+        provenance=_provenance(document, sources),
+        analyses=tuple(analysis for analysis, _ in found),
+    )
+
+
+@dataclass(frozen=True)
+class _Viability:
+    """Curves and plates of a study, what was left out, and the files."""
+
+    curves: tuple[Curve, ...] = ()
+    plates: tuple[Plate, ...] = ()
+    exclusions: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
+
+
+def _analysed(document: StudyDocument, folder: Path, progress: Progress, *, simulated: bool) -> _Viability:
+    """Viability: plates and long tables → curves, and plates judged."""
+    from halfmax.assays import viability
+
+    readings, settings = _read(document, folder), document.viability
     exclusions = _exclusions(document, readings.table)
     progress("fitting curves", 1, 4)
     responses = list(_responses(readings, settings, exclusions, simulated=simulated))
     fits = fit_all(responses, settings.model, level=document.study.level, direction=settings.direction)
     curves = tuple(curves_of(fits, settings, document.study.level))
-    progress("judging plates", 2, 4)
     mapped = _with_wells(readings.table)
-    qualities = viability.quality(mapped, exclusions=exclusions)
-    compounds = list(dict.fromkeys(curve.compound for curve in curves))
-    sources = [*readings.sources, *([Source.of(study_file, reader="study")] if study_file else [])]
-    return StudyReport(
-        title=document.study.title,
-        description=document.study.description,
-        simulated=simulated,
-        quantity=settings.quantity,
-        level=document.study.level,
-        curves=curves,
-        comparisons=tuple(_comparisons(document, curves)),
-        plates=tuple(_plates(mapped, qualities, exclusions)),
-        exclusions=tuple(Exclusion(*key, reason) for key, reason in exclusions.items()),
-        discrepancies=tuple(d for compound in _known_ligands(compounds) for d in discrepancies(compound)),
-        provenance=_provenance(document, sources),
-    )
+    plates = tuple(_plates(mapped, viability.quality(mapped, exclusions=exclusions), exclusions))
+    return _Viability(curves, plates, exclusions, readings.sources)
 
 
 @dataclass(frozen=True)

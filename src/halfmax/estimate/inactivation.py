@@ -1,0 +1,913 @@
+"""Fits of covalent ligands: kinact, K_I and their ratio, binding in time, wash-out, and what each of them can tell.
+
+The ratio kinact/K_I is what most designs determine, so it is a parameter of its own, with a
+profile of its own; `kinact` and `k_inact_half` are profiled beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from halfmax.curves import inactivation as curves
+from halfmax.curves.inactivation import EndpointAssay
+from halfmax.errors import FitError, RangeError, nearest
+from halfmax.estimate.fitting import fit
+from halfmax.estimate.noise import Noise
+from halfmax.estimate.result import Estimate, Parameter
+from halfmax.estimate.surface import Surface, fit_surface, fit_surface_all
+from halfmax.response import Response
+from halfmax.units import format_duration
+
+__all__ = [
+    "Inactivation",
+    "Washout",
+    "fit_binding_in_time",
+    "fit_competition_in_time",
+    "fit_endpoint",
+    "fit_endpoint_all",
+    "fit_inactivation",
+    "fit_kobs",
+    "fit_saturation_after_wash",
+    "fit_time_course",
+    "fit_washout",
+    "wash_time_needed",
+]
+
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Model = Callable[..., Array]
+
+#: Correlation of ln kinact and ln K_I above which two open constants are called not separable.
+_INSEPARABLE = 0.95
+_UNITS = {
+    "k_inact_ratio": "1/(M s)", "kinact": "1/s", "k_inact_half": "M", "k6": "1/s", "kon": "1/(M s)", "koff": "1/s",
+    "ki": "M", "kd": "M",
+}  # fmt: skip
+_KITZ = "Kitz & Wilson (1962), J Biol Chem 237:3245"
+_MADER = "Mader & Keillor (2024), ACS Med Chem Lett 15:731"
+_MOTULSKY = "Motulsky & Mahan (1984), Mol Pharmacol 25:1"
+_ARMS = ("control", "washed", "kept")
+_SIX_HOURS = 21600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Inactivation:
+    """Constants of inactivation, and which of them the data tell.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        ``k_inact_ratio`` (kinact/K_I), ``kinact``, ``k_inact_half`` and what else was fitted. Its
+        status says in a sentence what was found.
+    verdicts : mapping
+        Constant → "identified", "one-sided", "not separable" or "not identified".
+    correlation : float
+        Of ln kinact and ln K_I at the optimum.
+    """
+
+    estimate: Estimate
+    verdicts: Mapping[str, str]
+    correlation: float
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self.estimate[name]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in words."""
+        return self.estimate.status
+
+
+def fit_kobs(
+    concentration: ArrayLike,
+    kobs: ArrayLike,
+    *,
+    level: float = 0.95,
+    noise: Noise | float = "constant",
+    label: str = "",
+) -> Inactivation:
+    """kinact, K_I and their ratio from rates of inactivation at several concentrations.
+
+    Parameters
+    ----------
+    concentration : array, shape (n,), M
+        Free ligand, >= 0.
+    kobs : array, shape (n,), 1/s
+        One rate a row; replicates are rows of their own.
+    level, noise
+        As for `fit`.
+    label : str
+        For messages.
+
+    Returns
+    -------
+    Inactivation
+
+    Raises
+    ------
+    RangeError
+        If a concentration is negative.
+    FitError
+        If there are fewer than three rates.
+
+    Examples
+    --------
+    >>> rate = [1.6e-4, 3.4e-4, 4.9e-4, 6.8e-4, 8.2e-4, 8.8e-4]
+    >>> found = fit_kobs([2e-7, 5e-7, 1e-6, 2e-6, 5e-6, 1e-5], rate)
+    >>> found["kinact"].text(), found.verdicts["kinact"]
+    ('0.000972 1/s (0.000935–0.00101)', 'identified')
+    """
+    dose = _at_least_zero("concentration", concentration, "M")
+    rates = np.asarray(kobs, dtype=float)
+
+    def model(kinact: Array, k_inact_half: Array, concentration: Array) -> Array:
+        return np.asarray(kinact * concentration / (k_inact_half + concentration))
+
+    fastest = float(np.nanmax(rates, initial=0.0))
+    return _constants(
+        model, {"concentration": dose}, rates[None], doses=dose, rates=_around(fastest if fastest > 0 else 1e-3),
+        reference=_KITZ, level=level, noise=noise, label=label or "kobs",
+    )[0]  # fmt: skip
+
+
+def fit_inactivation(
+    concentration: ArrayLike,
+    time: ArrayLike,
+    signal: ArrayLike,
+    *,
+    level: float = 0.95,
+    noise: Noise | float = "constant",
+    label: str = "",
+) -> Inactivation:
+    """kinact, K_I and their ratio from activity, or free sites, left after several times at several concentrations.
+
+    ``signal = start * (1 - inactivated_fraction)``, all courses at once, one `start`.
+
+    Parameters
+    ----------
+    concentration, time : array, shape (n,), M and s
+        >= 0.
+    signal : array, shape (n,)
+    level, noise, label
+        As for `fit_kobs`.
+
+    Returns
+    -------
+    Inactivation
+
+    Raises
+    ------
+    RangeError
+        If a concentration or time is negative, or all times are zero.
+    """
+    dose, t = _at_least_zero("concentration", concentration, "M"), _times(time)
+
+    def model(start: Array, **rest: Array) -> Array:
+        return start * (1 - _fraction(**rest))
+
+    return _constants(
+        model, {"concentration": dose, "time": t}, _row(signal), doses=dose, rates=_around(1 / _middle(t)),
+        linear=("start",), reference=_KITZ, level=level, noise=noise, label=label or "inactivation",
+    )[0]  # fmt: skip
+
+
+def _fraction(concentration: Array, time: Array, kinact: Array, k_inact_half: Array) -> Array:
+    return np.asarray(-np.expm1(-kinact * concentration / (k_inact_half + concentration) * time))
+
+
+def fit_endpoint(
+    inhibitor: ArrayLike,
+    preincubation_time: ArrayLike,
+    incubation_time: ArrayLike,
+    signal: ArrayLike,
+    *,
+    assay: EndpointAssay,
+    control: float | None = 100.0,
+    reversible: bool = False,
+    steps: int | None = None,
+    level: float = 0.95,
+    noise: Noise | float = "constant",
+    label: str = "",
+) -> Inactivation:
+    """kinact, K_I and their ratio from inhibition read once, after several pre-incubations with the inhibitor.
+
+    Parameters
+    ----------
+    inhibitor : array, shape (n,), M
+        In the pre-incubation, >= 0.
+    preincubation_time, incubation_time : array, shape (n,), s
+        >= 0 and > 0.
+    signal : array, shape (n,)
+        Product, in any unit.
+    assay : EndpointAssay
+    control : float or None
+        Signal without inhibitor where data were divided by it; None fits it.
+    reversible : bool
+        Whether the covalent bond opens again, at ``k6`` (EPIC-CoRe); `kinact` is then its k5.
+    steps : int, optional
+        As for `curves.inactivation.product`.
+    level, noise, label
+        As for `fit_kobs`.
+
+    Returns
+    -------
+    Inactivation
+
+    Raises
+    ------
+    RangeError
+        If a concentration or time is out of range, or every inhibitor concentration is zero.
+    FitError
+        If the columns differ in length, or there are too few wells.
+
+    References
+    ----------
+    .. [1] Mader & Keillor (2024), ACS Med Chem Lett 15:731.
+    .. [2] Mader & Keillor (2025), RSC Med Chem, doi 10.1039/d5md00050e.
+    """
+    return fit_endpoint_all(
+        inhibitor, preincubation_time, incubation_time, _row(signal), assay=assay, control=control,
+        reversible=reversible, steps=steps, level=level, noise=noise, label=label,
+    )[0]  # fmt: skip
+
+
+def fit_endpoint_all(
+    inhibitor: ArrayLike,
+    preincubation_time: ArrayLike,
+    incubation_time: ArrayLike,
+    signals: ArrayLike,
+    *,
+    assay: EndpointAssay,
+    control: float | None = 100.0,
+    reversible: bool = False,
+    steps: int | None = None,
+    level: float = 0.95,
+    noise: Noise | float = "constant",
+    label: str = "",
+) -> list[Inactivation]:
+    """`fit_endpoint` of many experiments of one design, `signals` of shape (experiments, wells), at once."""
+    dose = _at_least_zero("inhibitor", inhibitor, "M")
+    before = _at_least_zero("preincubation_time", preincubation_time, "s")
+    during = _at_least_zero("incubation_time", incubation_time, "s")
+    if (during == 0).any():
+        raise RangeError(
+            f"incubation_time must be above 0 s, found 0 s at place {int(np.argmin(during)) + 1}: "
+            "no product is made in no time. The time without substrate is preincubation_time."
+        )
+    alone = curves.product(0.0, 0.0, during, assay=assay, kinact=0.0, k_inact_half=1.0)
+
+    def model(
+        inhibitor: Array, before: Array, during: Array, alone: Array, kinact: Array,
+        k_inact_half: Array, k6: Array | float = 0.0, control: Array | float = control or 0.0,
+    ) -> Array:  # fmt: skip
+        made = curves._product(
+            inhibitor, before, during, assay, np.asarray(kinact), np.asarray(k_inact_half), np.asarray(k6), steps
+        )  # fmt: skip
+        return control * made / alone
+
+    conditions = {"inhibitor": dose, "before": before, "during": during, "alone": alone}
+    total = _middle(np.asarray(before + during))
+    return _constants(
+        model, conditions, np.asarray(signals, dtype=float), doses=dose, rates=_around(1 / total),
+        linear=("control",) if control is None else (), more={"k6": _around(0.3 / total)} if reversible else {},
+        reference=_MADER, level=level, noise=noise, label=label or "endpoint assay",
+    )  # fmt: skip
+
+
+def _constants(
+    model: Model,
+    conditions: Mapping[str, Array],
+    signals: Array,
+    *,
+    doses: Array,
+    rates: tuple[float, ...],
+    reference: str,
+    level: float,
+    noise: Noise | float,
+    label: str,
+    linear: tuple[str, ...] = (),
+    more: Mapping[str, tuple[float, ...]] | None = None,
+) -> list[Inactivation]:
+    """Fit by ratio and K_I, and by ratio and kinact: three profiles, of parameters that are hardly correlated."""
+    halves = _spread("the inhibitor's concentrations", doses)
+    ratios = tuple(float(r / halves[1]) for r in rates)
+    others = dict(more or {})
+    first, second = (
+        fit_surface_all(
+            Surface(
+                function, {"k_inact_ratio": ratios, name: starts, **others}, linear=linear,
+                positive=("k_inact_ratio", name, *others), units=_UNITS, name=label, reference=reference,
+            ),
+            conditions, signals, level=level, noise=noise, label=label,
+        )
+        for name, function, starts in (
+            ("k_inact_half", _by_half(model), halves),
+            ("kinact", _by_rate(model), rates),
+        )
+    )  # fmt: skip
+    return [_judged(one, two) for one, two in zip(first, second, strict=True)]
+
+
+def _by_half(model: Model) -> Model:
+    def function(k_inact_ratio: Array, k_inact_half: Array, **rest: Array) -> Array:
+        return model(kinact=k_inact_ratio * k_inact_half, k_inact_half=k_inact_half, **rest)
+
+    return function
+
+
+def _by_rate(model: Model) -> Model:
+    def function(k_inact_ratio: Array, kinact: Array, **rest: Array) -> Array:
+        return model(kinact=kinact, k_inact_half=kinact / k_inact_ratio, **rest)
+
+    return function
+
+
+def _judged(by_half: Estimate, by_rate: Estimate) -> Inactivation:
+    """Both fits as one estimate, with a verdict on each constant.
+
+    The ratio is that of the fit by `kinact`: a K_I open below stops at the limit of its search, which would close it.
+    """
+    ratio, rate, half = by_rate["k_inact_ratio"], by_rate["kinact"], by_half["k_inact_half"]
+    rest = tuple(p for p in by_rate.parameters if p.name not in ("k_inact_ratio", "kinact"))
+    correlation = _correlation(by_rate)
+    verdicts = {p.name: _verdict(p) for p in (ratio, rate, half, *rest)}
+    if ratio.operator == "=" and "=" not in (rate.operator, half.operator) and correlation > _INSEPARABLE:
+        verdicts |= {"kinact": "not separable", "k_inact_half": "not separable"}
+    joined = replace(by_rate, parameters=(ratio, rate, half, *rest))
+    if by_rate.status.startswith(("ok", "open")) and by_half.status.startswith(("ok", "open")):
+        joined = replace(joined, status=_sentence((ratio, rate, half), rest, verdicts, correlation))
+    return Inactivation(joined, verdicts, correlation)
+
+
+def _verdict(parameter: Parameter) -> str:
+    return {"=": "identified", "?": "not identified"}.get(parameter.operator, "one-sided")
+
+
+def _correlation(by_rate: Estimate) -> float:
+    """Correlation of ln kinact and ln K_I = ln kinact - ln ratio; 1 where the matrix is singular."""
+    assert by_rate.curve is not None
+    assert by_rate.covariance is not None
+    names = list(by_rate.curve.outside_names)
+    order = [names.index("k_inact_ratio"), names.index("kinact")]
+    part = by_rate.covariance[np.ix_(order, order)]
+    half = part[0, 0] + part[1, 1] - 2 * part[0, 1]
+    if not np.isfinite(part).all() or not half > 0 or not part[1, 1] > 0:
+        return 1.0
+    return float((part[1, 1] - part[0, 1]) / math.sqrt(half * part[1, 1]))
+
+
+def _sentence(
+    constants: Sequence[Parameter], rest: Sequence[Parameter], verdicts: Mapping[str, str], correlation: float
+) -> str:
+    """What the data say of the constants; "ok" where all are identified."""
+    if all(verdict == "identified" for verdict in verdicts.values()):
+        return "ok"
+    scaled = constants[0].scaled(60e-6, "/µM/min"), constants[1].scaled(60.0, "/min"), constants[2]
+    ratio, rate, half = (f"{n} {p.text()}" for n, p in zip(("kinact/K_I", "kinact", "K_I"), scaled, strict=True))
+    if verdicts["kinact"] == "not separable":
+        size = "above 0.9999" if correlation > 0.9999 else f"{correlation:.4f}"
+        ends = " and ".join(said for said, p in zip((rate, half), constants[1:], strict=True) if p.operator != "?")
+        return (
+            f"open: {ratio}; kinact and K_I are not separable (correlation {size})"
+            f"{f', only {ends} can be said' if ends else ''}. "
+            "Add concentrations well above K_I, with exposures so short that activity is left there."
+        )
+    more = "".join(f", {p.name} {p.text()}" for p in rest if p.operator != "=")
+    return (
+        f"open: {ratio}, {rate}, {half}{more}: the data do not bound all of them on both sides. "
+        "Add concentrations below and above K_I."
+    )
+
+
+def fit_time_course(
+    time: ArrayLike,
+    signal: ArrayLike,
+    *,
+    model: Literal["association", "dissociation"],
+    level: float = 0.95,
+    label: str = "",
+) -> Estimate:
+    """One course of binding or unbinding, as it was read: `kobs` or `koff`, start and plateau.
+
+    Parameters
+    ----------
+    time : array, shape (n,), s
+        In the order of reading: it may stand still (replicates) but not go back.
+    signal : array, shape (n,)
+    model : {"association", "dissociation"}
+    level, label
+        As for `fit`.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    RangeError
+        If the time goes back, is negative, or is zero throughout.
+
+    Examples
+    --------
+    >>> time = [0, 60, 120, 300, 600, 1200, 2400]
+    >>> fit_time_course(time, [2, 21, 38, 70, 92, 98, 101], model="association")["kobs"].text()
+    '0.00391 1/s (0.00357–0.00428)'
+    """
+    t = _times(time)
+    back = np.flatnonzero(np.diff(t) < 0)
+    if back.size:
+        row = int(back[0]) + 1
+        raise RangeError(
+            f"{label or model}, row {row + 1}: the time goes back from {t[row - 1]:g} s to {t[row]:g} s. "
+            "Sort the rows by time, or give courses one by one."
+        )
+    response = Response.of(t, signal, role="sample", concentration_unit="s", quantity=label or model)
+    return fit(response, model, level=level)
+
+
+def fit_binding_in_time(
+    time: ArrayLike, radioligand: ArrayLike, signal: ArrayLike, *, level: float = 0.95, label: str = ""
+) -> Estimate:
+    """kon, koff and Kd of a radioligand from its association at several concentrations, all courses at once.
+
+    Parameters
+    ----------
+    time, radioligand : array, shape (n,), s and M
+        >= 0.
+    signal : array, shape (n,)
+        Specific binding; negative values stay.
+    level, label
+        As for `fit_kobs`.
+
+    Returns
+    -------
+    Estimate
+        ``kon``, ``koff``, ``kd`` = koff/kon, each with its own profile, and ``bmax``.
+
+    Raises
+    ------
+    RangeError
+        If a time or concentration is negative, or all are zero.
+    """
+    t, ligand = _times(time), _at_least_zero("radioligand", radioligand, "M")
+
+    def model(bmax: Array, kon: Array, koff: Array, time: Array, ligand: Array) -> Array:
+        nothing = np.zeros_like(ligand * kon)
+        return bmax * curves._competing(time, ligand * kon, koff + nothing, nothing, nothing)
+
+    return _on_and_off(
+        model, {"time": t, "ligand": ligand}, signal, "kd", _spread("the radioligand's concentrations", ligand),
+        level=level, label=label or "association",
+    )  # fmt: skip
+
+
+def fit_competition_in_time(
+    time: ArrayLike,
+    competitor: ArrayLike,
+    signal: ArrayLike,
+    *,
+    radioligand: ArrayLike,
+    radioligand_kon: float,
+    radioligand_koff: float,
+    level: float = 0.95,
+    label: str = "",
+) -> Estimate:
+    """kon, koff and Ki of an unlabelled ligand from the binding of a radioligand beside it (Motulsky and Mahan).
+
+    Parameters
+    ----------
+    time, competitor : array, shape (n,), s and M
+        >= 0. Courses without competitor determine ``bmax``.
+    signal : array, shape (n,)
+        Specific binding; negative values stay.
+    radioligand : array, M
+        Of each row, or of all.
+    radioligand_kon, radioligand_koff : float, 1/(M s) and 1/s
+        Of the radioligand, taken as known.
+    level, label
+        As for `fit_kobs`.
+
+    Returns
+    -------
+    Estimate
+        ``kon``, ``koff``, ``ki`` = koff/kon, each with its own profile, and ``bmax``.
+
+    Raises
+    ------
+    RangeError
+        If a time or concentration is negative, or all are zero, or a constant of the radioligand is not positive.
+
+    References
+    ----------
+    .. [1] Motulsky & Mahan (1984), Mol Pharmacol 25:1.
+    """
+    t, dose = _times(time), _at_least_zero("competitor", competitor, "M")
+    ligand = curves._positive("radioligand", radioligand, "M")
+    own_on = curves._positive("radioligand_kon", radioligand_kon, "1/(M s)")
+    own_off = curves._positive("radioligand_koff", radioligand_koff, "1/s")
+
+    def model(bmax: Array, kon: Array, koff: Array, time: Array, dose: Array, ligand: Array) -> Array:
+        nothing = np.zeros_like(dose * kon)
+        return bmax * curves._competing(time, ligand * own_on + nothing, own_off + nothing, dose * kon, koff + nothing)
+
+    return _on_and_off(
+        model, {"time": t, "dose": dose, "ligand": np.asarray(ligand)}, signal, "ki",
+        _spread("the competitor's concentrations", dose), level=level, label=label or "competition in time",
+    )  # fmt: skip
+
+
+def _on_and_off(
+    model: Model,
+    conditions: Mapping[str, Array],
+    signal: ArrayLike,
+    affinity: str,
+    starts: tuple[float, ...],
+    *,
+    level: float,
+    label: str,
+) -> Estimate:
+    """The affinity and kon by one fit, koff by another of the same model."""
+    rate = 1 / _middle(conditions["time"])
+
+    def by_on(kon: Array, **rest: Array) -> Array:
+        return model(kon=kon, koff=kon * rest.pop(affinity), **rest)
+
+    def by_off(koff: Array, **rest: Array) -> Array:
+        return model(kon=koff / rest.pop(affinity), koff=koff, **rest)
+
+    first, second = (
+        fit_surface(
+            Surface(
+                function, {name: _around(begin), affinity: starts}, linear=("bmax",), positive=(name, affinity),
+                units=_UNITS, name=label, reference=_MOTULSKY,
+            ),
+            conditions, signal, level=level, label=label,
+        )
+        for name, function, begin in (("kon", by_on, rate / starts[1]), ("koff", by_off, rate))
+    )  # fmt: skip
+    kept = (first["kon"], second["koff"], first[affinity], first["bmax"])
+    opened = [p.name for p in kept if p.operator != "="]
+    joined = replace(first, parameters=kept)
+    if not opened or not first.status.startswith(("ok", "open")):
+        return joined
+    said = f"open: the data do not bound {', '.join(opened)} on both sides. Add earlier and later times."
+    return replace(joined, status=said)
+
+
+@dataclass(frozen=True, eq=False)
+class Washout:
+    """What a wash-out experiment says about reversibility.
+
+    Parameters
+    ----------
+    lost : Parameter
+        Share of the control's sites that are not free after the longest recovery.
+    kept : Parameter or None
+        The same with the ligand kept.
+    koff : Parameter
+        Off-rate that would explain the data, with a one-sided bound where no site is seen to come back.
+    rival_half_life : float, s
+        The slowly reversible ligand that was asked about.
+    told_apart : bool
+        Whether the data exclude either it or an irreversible one.
+    wash_time : float, s
+        Recovery time that would tell the two apart, beside those that were used; infinite if none would
+        (`wash_time_needed`).
+    verdict : {"irreversible", "comes back", "no loss", "not told apart"}
+    sentence : str
+    estimate : Estimate
+        The fit with ``bmax``, ``occupied`` and ``koff``.
+    """
+
+    lost: Parameter
+    kept: Parameter | None
+    koff: Parameter
+    rival_half_life: float
+    told_apart: bool
+    wash_time: float
+    verdict: str
+    sentence: str
+    estimate: Estimate
+
+
+def fit_washout(
+    arm: Sequence[str],
+    recovery_time: ArrayLike,
+    signal: ArrayLike,
+    *,
+    rival_half_life: float = _SIX_HOURS,
+    level: float = 0.95,
+    power: float = 0.9,
+    label: str = "",
+) -> Washout:
+    """Share of sites lost after a wash, and the slowest reversible ligand that would explain it.
+
+    ::
+
+        control  bmax
+        washed   bmax * (1 - occupied * exp(-koff * recovery));    occupied <= 1
+        kept     bmax * (1 - kept)
+
+    `occupied` is not taken from the kept tubes, in which the radioligand competes: a ligand that
+    held every site at the wash is the most that reversibility can claim.
+
+    Parameters
+    ----------
+    arm : sequence of str, length n
+        ``control``, ``washed`` or ``kept`` (ligand present throughout).
+    recovery_time : array, shape (n,), s
+        From the wash to the binding, >= 0; of no account in the other arms.
+    signal : array, shape (n,)
+        Specific binding; negative values stay.
+    rival_half_life : float, s
+        Of the slowly reversible ligand that the experiment should exclude.
+    level : float
+        Of two-sided intervals, and of the one-sided bound of `koff`.
+    power : float
+        With which the recovery time asked for would exclude the rival.
+    label : str
+        For messages.
+
+    Returns
+    -------
+    Washout
+
+    Raises
+    ------
+    RangeError
+        If an arm is unknown or missing, a time negative, or every recovery zero.
+    FitError
+        If there are too few tubes.
+    """
+    arms = _arms(arm)
+    time = np.where(arms == "washed", _at_least_zero("recovery_time", recovery_time, "s"), 0.0)
+    bound = np.asarray(signal, dtype=float)
+    curves._positive("rival_half_life", rival_half_life, "s")
+    longest = float(time.max())
+    if longest == 0:
+        raise RangeError(
+            f"{label or 'wash-out'}: all washed tubes have a recovery time of 0 s, so no off-rate follows. "
+            "Give the time from the wash to the binding, in s."
+        )
+    lost = _loss(arms == "control", (arms == "washed") & (time == longest), bound, "lost", level)
+    kept = _loss(arms == "control", arms == "kept", bound, "kept", level) if (arms == "kept").any() else None
+    rates = _recovery(arms, time, bound, 2 * level - 1, label)
+    needed = wash_time_needed(
+        min(lost.best, 1.0), noise=rates.sigma / abs(rates["bmax"].best), control=int((arms == "control").sum()),
+        washed=int(((arms == "washed") & (time == longest)).sum()), earlier=longest, half_life=rival_half_life,
+        level=level, power=power,
+    )  # fmt: skip
+    return _washed(lost, kept, rates, longest, rival_half_life, needed)
+
+
+def wash_time_needed(
+    lost: float,
+    *,
+    noise: float,
+    washed: int,
+    control: int,
+    earlier: float | None = None,
+    half_life: float = _SIX_HOURS,
+    level: float = 0.95,
+    power: float = 0.9,
+) -> float:
+    """Recovery time that tells an irreversible ligand from one of a half-life.
+
+    A reversible ligand holds at most ``exp(-ln 2 * time / half_life)`` of the sites; a lasting
+    loss must lie above that by the error of a difference, e = t(level) + z(power) standard errors::
+
+        time = -half_life * log2(lost - e);    e of sqrt(1/washed + (1 - lost)²/control) * noise
+
+    Where sites were already counted at an `earlier` time, their return must be seen as well,
+    were the ligand reversible, and the later of the two times is given::
+
+        time = earlier - half_life * log2(1 - e / lost);    e of sqrt(2/washed) * noise
+
+    Parameters
+    ----------
+    lost : float
+        Share of sites that is lost, at the earlier time if there is one; <= 1.
+    noise : float
+        Standard deviation of a tube, as a share of the control.
+    washed, control : int
+        Tubes of each.
+    earlier : float, s, optional
+    half_life : float, s
+    level, power : float
+
+    Returns
+    -------
+    float, s
+        Infinite where the loss is too small for such noise.
+
+    Raises
+    ------
+    RangeError
+        If a number is not in its range.
+
+    Examples
+    --------
+    >>> print(f"{wash_time_needed(0.9, noise=0.05, washed=3, control=3) / 3600:.1f} h")
+    1.9 h
+    """
+    from scipy import stats
+
+    curves._positive("half_life", half_life, "s")
+    curves._at_least_zero("noise", noise, "of the control")
+    if min(washed, control) < 1 or not 0 < level < 1 or not 0 < power < 1 or lost > 1:
+        raise RangeError(
+            f"there must be tubes of both arms, 0 < level < 1, 0 < power < 1 and lost <= 1, found {washed} and "
+            f"{control} tubes, level {level:g}, power {power:g}, lost {lost:g}."
+        )
+    errors = noise * float(stats.t.ppf(level, max(washed + control - 2, 1)) + stats.norm.ppf(power))
+    sure = lost - errors * math.sqrt(1 / washed + (1 - lost) ** 2 / control)
+    if not sure > 0:
+        return math.inf
+    excluded = -half_life * math.log2(sure)
+    if earlier is None:
+        return max(excluded, 0.0)
+    left = 1 - errors * math.sqrt(2 / washed) / lost
+    return max(excluded, earlier - half_life * math.log2(left)) if left > 0 else math.inf
+
+
+def _arms(arm: Sequence[str]) -> NDArray[np.str_]:
+    arms = np.asarray(arm, dtype=str)
+    for row, name in enumerate(arms):
+        if name not in _ARMS:
+            raise RangeError(f'row {row + 1}: arm must be control, washed or kept, found "{name}". '
+                             f"{nearest(str(name), _ARMS)}")  # fmt: skip
+    for name in _ARMS[:2]:
+        if name not in arms:
+            raise RangeError(f'no tube of arm "{name}": the loss of sites is a difference between washed and control.')
+    return arms
+
+
+def _loss(control: Flags, treated: Flags, bound: Array, name: str, level: float) -> Parameter:
+    """Share of the control's binding that is missing in some tubes."""
+    rows = np.flatnonzero(control | treated)
+
+    def model(bmax: Array, treated: Array, **share: Array) -> Array:
+        return bmax * (1 - treated * share[name])
+
+    surface = Surface(model, {name: (0.1, 0.5, 0.9)}, linear=("bmax",), name=name)
+    return fit_surface(surface, {"treated": treated[rows].astype(float)}, bound[rows], level=level)[name]
+
+
+def _recovery(arms: NDArray[np.str_], time: Array, bound: Array, level: float, label: str) -> Estimate:
+    """Fit of the sites that come back."""
+    rows = np.flatnonzero(arms != "kept")
+
+    def model(bmax: Array, occupied: Array, koff: Array, washed: Array, time: Array) -> Array:
+        return bmax * (1 - washed * occupied * np.exp(-koff * time))
+
+    longest = float(time.max())
+    surface = Surface(
+        model, {"koff": tuple(x / longest for x in (0.01, 0.1, 1.0, 5.0)), "occupied": (0.3, 0.7, 0.95)},
+        linear=("bmax",), positive=("koff",), limits={"occupied": (0.0, 1.0), "koff": (1e-5 / longest, 1e3 / longest)},
+        units=_UNITS, name="wash-out",
+    )  # fmt: skip
+    conditions = {"washed": (arms[rows] == "washed").astype(float), "time": time[rows]}
+    return fit_surface(surface, conditions, bound[rows], level=level, label=label or "wash-out")
+
+
+def _washed(
+    lost: Parameter, kept: Parameter | None, rates: Estimate, longest: float, half_life: float, needed: float
+) -> Washout:
+    """Verdict and sentence."""
+    koff, rival = rates["koff"], math.log(2) / half_life
+    said = f"{_percent(lost)} of the sites are lost {format_duration(longest)} after the wash. "
+    asked = _hours(half_life)
+    if koff.low > 0:
+        verdict, apart = "comes back", True
+        slow, fast = _hours(math.log(2) / koff.low), math.log(2) / koff.high
+        said += f"Sites come back, with a half-life of {f'{_hours(fast)} to ' if fast > 0 else 'at most '}{slow}."
+    elif not lost.low > 0:
+        verdict, apart = "no loss", kept is not None and kept.low > 0
+        said += "That is no loss: "
+        said += "what the kept tubes show to bind has left." if apart else "nothing shows that the ligand ever bound."
+    elif koff.high < rival:
+        verdict, apart = "irreversible", True
+        said += (
+            f"None is seen to come back; a reversible ligand would need a half-life above "
+            f"{_hours(math.log(2) / koff.high)}, and one of {asked} is excluded."
+        )
+    else:
+        verdict, apart = "not told apart", False
+        said += f"The data fit an irreversible ligand as well as one that leaves with a half-life of {asked}. "
+        said += (
+            f"Add a recovery time of {_hours(needed)} to tell them apart."
+            if math.isfinite(needed)
+            else "No later recovery would tell them apart with so small a loss: add an earlier one, or tubes."
+        )
+    return Washout(lost, kept, koff, half_life, apart, needed, verdict, said, rates)
+
+
+def _percent(share: Parameter) -> str:
+    if share.operator == "=":
+        return f"{100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f})"
+    return "an undetermined share"
+
+
+def _hours(seconds: float) -> str:
+    scale, unit = next(((s, u) for s, u in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")) if seconds >= s), (1.0, "s"))
+    return f"{float(f'{seconds / scale:.2g}'):g} {unit}"
+
+
+def fit_saturation_after_wash(
+    exposed: ArrayLike, radioligand: ArrayLike, signal: ArrayLike, *, level: float = 0.95, label: str = ""
+) -> Estimate:
+    """Loss of Bmax against shift of Kd: saturation of sites that were exposed and washed, beside a control.
+
+    ::
+
+        control  bmax * L / (kd + L);    exposed  bmax * (1 - lost) * L / (kd * kd_shift + L)
+
+    Lost sites are gone; a shift means that a reversible ligand is still there.
+
+    Parameters
+    ----------
+    exposed : array of bool, shape (n,)
+    radioligand : array, shape (n,), M
+        Free, >= 0.
+    signal : array, shape (n,)
+        Specific binding; negative values stay.
+    level, label
+        As for `fit_kobs`.
+
+    Returns
+    -------
+    Estimate
+        ``kd``, ``kd_shift``, ``lost`` and ``bmax``; its status says which it is.
+
+    Raises
+    ------
+    RangeError
+        If a concentration is negative, or one of the two arms is missing.
+    """
+    treated, ligand = np.asarray(exposed, dtype=float), _at_least_zero("radioligand", radioligand, "M")
+    if treated.min(initial=1.0) == treated.max(initial=0.0):
+        raise RangeError("saturation after a wash needs both exposed and control tubes, found one of them only.")
+
+    def model(bmax: Array, kd: Array, kd_shift: Array, lost: Array, treated: Array, ligand: Array) -> Array:
+        return bmax * (1 - treated * lost) * ligand / (kd * kd_shift**treated + ligand)
+
+    starts = {"kd": _spread("the radioligand's concentrations", ligand), "kd_shift": (1.0, 4.0), "lost": (0.1, 0.7)}
+    surface = Surface(
+        model, starts, linear=("bmax",), positive=("kd", "kd_shift"), limits={"lost": (-1.0, 1.0)}, units=_UNITS,
+        name="saturation after a wash",
+    )  # fmt: skip
+    found = fit_surface(surface, {"treated": treated, "ligand": ligand}, signal, level=level, label=label)
+    lost, shift = found["lost"].low > 0, found["kd_shift"].low > 1
+    text = {
+        (True, False): "sites are lost, and Kd is not shifted: irreversible, or not yet left",
+        (False, True): "Kd is shifted and no site is lost: reversible ligand is still there, wash longer",
+        (True, True): "sites are lost and Kd is shifted: some ligand is still there, wash longer",
+        (False, False): "neither a loss of sites nor a shift of Kd is seen",
+    }[(lost, shift)]
+    return replace(found, notes=(*found.notes, f"{text[0].upper()}{text[1:]}."))
+
+
+def _at_least_zero(name: str, value: ArrayLike, unit: str) -> Array:
+    """Values of a column, checked."""
+    return np.atleast_1d(curves._at_least_zero(name, value, unit))
+
+
+def _times(value: ArrayLike) -> Array:
+    """Times of a column, of which some must be above zero."""
+    time = _at_least_zero("time", value, "s")
+    if not (time > 0).any():
+        raise RangeError("time is 0 s in every row, so that no rate follows. Give the time of each reading, in s.")
+    return time
+
+
+def _row(signal: ArrayLike) -> Array:
+    """Signals of one experiment as a batch of one."""
+    row = np.asarray(signal, dtype=float)
+    if row.ndim != 1:
+        raise FitError(f"signal must be (wells,), found {row.shape}.")
+    return row[None]
+
+
+def _middle(values: Array) -> float:
+    """Geometric mean of the lowest and the highest value above zero."""
+    above = values[values > 0]
+    return float(math.sqrt(above.min() * above.max()))
+
+
+def _around(rate: float) -> tuple[float, ...]:
+    """Starts for a rate."""
+    return tuple(rate * factor for factor in (0.01, 0.1, 1.0, 10.0, 100.0))
+
+
+def _spread(what: str, values: Array) -> tuple[float, float, float]:
+    """Lowest, middle and highest concentration above zero: starts for a half-maximal one."""
+    above = values[values > 0]
+    if above.size == 0:
+        raise RangeError(f"{what} are all 0 M. Give some above it, on both sides of the half-maximal one.")
+    return float(above.min()), _middle(values), float(above.max())
