@@ -23,11 +23,9 @@ from halfmax.estimate.inactivation import (
     fit_endpoint_all,
     fit_inactivation,
     fit_kobs,
-    fit_saturation_after_wash,
     fit_time_course,
-    fit_washout,
-    wash_time_needed,
 )
+from halfmax.estimate.washout import fit_saturation_after_wash, fit_washout, wash_time_needed
 
 HOUR = 3600.0
 SLOW = math.log(2) / (6 * HOUR)

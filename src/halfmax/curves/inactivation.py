@@ -77,8 +77,8 @@ def kobs(concentration: ArrayLike, *, kinact: ArrayLike, k_inact_half: ArrayLike
     >>> float(kobs(2e-6, kinact=1e-3, k_inact_half=2e-6))
     0.0005
     """
-    c, rate = _at_least_zero("concentration", concentration, "M"), _at_least_zero("kinact", kinact, "1/s")
-    return np.asarray(rate * c / (_positive("k_inact_half", k_inact_half, "M") + c))
+    c, rate = at_least_zero("concentration", concentration, "M"), at_least_zero("kinact", kinact, "1/s")
+    return np.asarray(rate * c / (positive_value("k_inact_half", k_inact_half, "M") + c))
 
 
 def inactivated_fraction(
@@ -118,7 +118,7 @@ def inactivated_fraction(
     0.0
     """
     rate = kobs(concentration, kinact=kinact, k_inact_half=k_inact_half)
-    return np.asarray(-np.expm1(-rate * _at_least_zero("time", time, "s")))
+    return np.asarray(-np.expm1(-rate * at_least_zero("time", time, "s")))
 
 
 def competition_kinetics(
@@ -170,11 +170,11 @@ def competition_kinetics(
     >>> print(f"{held:.4f}")
     0.2000
     """
-    t = _at_least_zero("time", time, "s")
-    on = _at_least_zero("radioligand", radioligand, "M") * _at_least_zero("radioligand_kon", radioligand_kon, "1/(M s)")
-    other_on = _at_least_zero("competitor", competitor, "M") * _at_least_zero("kon", kon, "1/(M s)")
-    off = _at_least_zero("radioligand_koff", radioligand_koff, "1/s")
-    return _competing(t, on, off, other_on, _at_least_zero("koff", koff, "1/s"))
+    t = at_least_zero("time", time, "s")
+    on = at_least_zero("radioligand", radioligand, "M") * at_least_zero("radioligand_kon", radioligand_kon, "1/(M s)")
+    other_on = at_least_zero("competitor", competitor, "M") * at_least_zero("kon", kon, "1/(M s)")
+    off = at_least_zero("radioligand_koff", radioligand_koff, "1/s")
+    return _competing(t, on, off, other_on, at_least_zero("koff", koff, "1/s"))
 
 
 def _competing(time: Array, on: Array, off: Array, other_on: Array, other_off: Array) -> Array:
@@ -263,7 +263,7 @@ def apparent_ki(
     14.7 nM
     """
     assay = _Competition.of(incubation_time, radioligand, kd, koff)
-    half, rate = _positive("k_inact_half", k_inact_half, "M"), _at_least_zero("kinact", kinact, "1/s")
+    half, rate = positive_value("k_inact_half", k_inact_half, "M"), at_least_zero("kinact", kinact, "1/s")
     half, rate, _ = np.broadcast_arrays(half, rate, assay.time + assay.ratio + assay.off)
     log_share = _root(lambda x: assay.left(np.exp(x), rate) - 0.5, half.shape)
     return np.asarray(half * np.exp(log_share))
@@ -285,9 +285,9 @@ class _Competition:
                 "the radioligand's kd is missing. No Ki follows from an IC50 without it: "
                 "measure it by saturation binding, or give a published one."
             )
-        ratio = _positive("radioligand", radioligand, "M") / _positive("kd", kd, "M")
-        off = np.array(np.inf) if koff is None else _positive("koff", koff, "1/s")
-        return cls(_positive("incubation_time", time, "s"), ratio, off)
+        ratio = positive_value("radioligand", radioligand, "M") / positive_value("kd", kd, "M")
+        off = np.array(np.inf) if koff is None else positive_value("koff", koff, "1/s")
+        return cls(positive_value("incubation_time", time, "s"), ratio, off)
 
     def left(self, share: Array, kinact: Array) -> Array:
         """Specific binding as a share of that without ligand; `share` is C / (k_inact_half (1 + radioligand / kd))."""
@@ -352,12 +352,12 @@ def ridge(
     >>> [f"{60 * one:.3f} /min" for one in rate]
     ['0.076 /min', '0.393 /min']
     """
-    measured = _positive("ki", ki, "M")
+    measured = positive_value("ki", ki, "M")
     assay = _Competition.of(incubation_time, radioligand, kd, koff)
     reversible = _root(lambda x: assay.left(np.exp(x), np.zeros_like(x)) - 0.5, ())
     least = float(measured / np.exp(reversible))
     half = least * np.geomspace(1.0, 1e3, 61) if k_inact_half is None else np.asarray(k_inact_half, dtype=float)
-    half = np.atleast_1d(_positive("k_inact_half", half, "M"))
+    half = np.atleast_1d(positive_value("k_inact_half", half, "M"))
     if (half < least * (1 - 1e-12)).any():
         raise RangeError(
             f"k_inact_half must be at least {least:.3g} M, found {half.min():.3g} M: inactivation only lowers a Ki, "
@@ -490,7 +490,7 @@ class EndpointAssay:
     def __post_init__(self) -> None:
         units = ("M", "M", "1/s", "M", "L", "L")
         for field, unit in zip(fields(self), units, strict=True):
-            _positive(field.name, getattr(self, field.name), unit)
+            positive_value(field.name, getattr(self, field.name), unit)
         if self.volume_after < self.volume_before:
             raise RangeError(
                 f"volume_after must be at least volume_before ({self.volume_before:g}), found {self.volume_after:g}. "
@@ -563,9 +563,9 @@ def product(
     ['14.32 nM', '3.59 nM']
     """
     return _product(
-        _at_least_zero("inhibitor", inhibitor, "M"), _at_least_zero("preincubation_time", preincubation_time, "s"),
-        _positive("incubation_time", incubation_time, "s"), assay, _at_least_zero("kinact", kinact, "1/s"),
-        _positive("k_inact_half", k_inact_half, "M"), _at_least_zero("k6", k6, "1/s"), steps,
+        at_least_zero("inhibitor", inhibitor, "M"), at_least_zero("preincubation_time", preincubation_time, "s"),
+        positive_value("incubation_time", incubation_time, "s"), assay, at_least_zero("kinact", kinact, "1/s"),
+        positive_value("k_inact_half", k_inact_half, "M"), at_least_zero("k6", k6, "1/s"), steps,
     )  # fmt: skip
 
 
@@ -717,8 +717,8 @@ def covalent_sites_left(
     0.165
     """
     lost = inactivated_fraction(concentration, exposure_time, kinact=kinact, k_inact_half=k_inact_half)
-    after = _at_least_zero("recovery_time", recovery_time, "s")
-    return np.asarray(1 - lost * np.exp(-_at_least_zero("turnover", turnover, "1/s") * after))
+    after = at_least_zero("recovery_time", recovery_time, "s")
+    return np.asarray(1 - lost * np.exp(-at_least_zero("turnover", turnover, "1/s") * after))
 
 
 def reversible_sites_left(
@@ -758,17 +758,17 @@ def reversible_sites_left(
     >>> print(f"{left:.3f}")
     0.500
     """
-    on = _at_least_zero("concentration", concentration, "M") * _at_least_zero("kon", kon, "1/(M s)")
-    off, exposure = _at_least_zero("koff", koff, "1/s"), _at_least_zero("exposure_time", exposure_time, "s")
-    after = _at_least_zero("recovery_time", recovery_time, "s")
+    on = at_least_zero("concentration", concentration, "M") * at_least_zero("kon", kon, "1/(M s)")
+    off, exposure = at_least_zero("koff", koff, "1/s"), at_least_zero("exposure_time", exposure_time, "s")
+    after = at_least_zero("recovery_time", recovery_time, "s")
     return np.asarray(1 - on * exposure * _mean_left((on + off) * exposure) * np.exp(-off * after))
 
 
-def _at_least_zero(name: str, value: ArrayLike, unit: str) -> Array:
+def at_least_zero(name: str, value: ArrayLike, unit: str) -> Array:
     return _checked(name, value, unit, lambda x: x >= 0, "at least 0")
 
 
-def _positive(name: str, value: ArrayLike, unit: str) -> Array:
+def positive_value(name: str, value: ArrayLike, unit: str) -> Array:
     return _checked(name, value, unit, lambda x: x > 0, "above 0")
 
 

@@ -21,8 +21,6 @@ from halfmax.estimate.inactivation import (
     fit_endpoint,
     fit_inactivation,
     fit_kobs,
-    fit_saturation_after_wash,
-    fit_washout,
 )
 from halfmax.estimate.influence import Influence, leave_one_out
 from halfmax.estimate.many import fit_many
@@ -35,6 +33,7 @@ from halfmax.estimate.select import Selection, false_discovery, q_values, select
 from halfmax.estimate.status import Direction
 from halfmax.estimate.surface import Surface, fit_surface, fit_surface_all
 from halfmax.estimate.together import ExtraSumOfSquares, Together, fit_together
+from halfmax.estimate.washout import fit_saturation_after_wash, fit_washout
 
 __all__ = [
     "Direction",

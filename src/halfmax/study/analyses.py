@@ -15,12 +15,13 @@ from halfmax.curves import receptor
 from halfmax.errors import StudyError, TableError, nearest
 from halfmax.estimate import Estimate, Parameter
 from halfmax.estimate.binding import fit_competition, fit_saturation
-from halfmax.estimate.inactivation import fit_endpoint, fit_washout
-from halfmax.estimate.receptor import fit_schild
+from halfmax.estimate.inactivation import fit_endpoint
+from halfmax.estimate.receptor import fit_gaddum, fit_schild
+from halfmax.estimate.washout import fit_washout
 from halfmax.report.document import Analysis, Series
 from halfmax.study.document import BindingEntry, FunctionEntry, InactivationEntry, StudyDocument, WashoutEntry
 from halfmax.table import Source
-from halfmax.units import concentration, concentration_factor, duration, format_concentration, format_duration, p_value
+from halfmax.units import concentration, concentration_factor, duration, format_concentration, format_duration
 
 __all__ = ["analyses_of", "files_of"]
 
@@ -282,19 +283,27 @@ def _function(entry: FunctionEntry, path: Path, level: float) -> tuple[Analysis,
     )
     _needed(path, columns, without=entry.signal_column)
     agonist, antagonist, signal = columns.values()
-    found = fit_schild(agonist, antagonist, signal, level=level, label=entry.name)
-    estimate, at = found.estimate, _places(agonist)
+    doses = np.unique(antagonist)
+    if (doses > 0).sum() == 1:
+        estimate = fit_gaddum(agonist, antagonist, signal, level=level, label=entry.name)
+        said = (
+            f"{_status(estimate)} With one antagonist concentration the Schild slope cannot be tested, and is taken to "
+            "be 1. Add concentrations."
+        ).strip()
+    else:
+        found = fit_schild(agonist, antagonist, signal, level=level, label=entry.name)
+        estimate, said = found.estimate, found.status
+    at = _places(agonist)
     names = ("ec50", "hill_slope", "pa2", "schild_slope", "emax", "basal")
     best = {name: estimate[name].best for name in names if name in estimate}
     series = []
-    for dose in np.unique(antagonist).tolist():
+    for dose in doses.tolist():
         here = antagonist == dose
         label = f"with {format_concentration(dose)}" if dose else "agonist alone"
         series.append(Series(label, agonist[here], signal[here], at, receptor.gaddum(at, dose, **best)))
-    notes = (f"Schild slope of 1: {p_value(found.p_slope)} (F-test).",) if math.isfinite(found.p_slope) else ()
     return Analysis(
-        "function", entry.name, f"pA2 {estimate['pa2'].text()}", found.status, estimate, "agonist", "concentration",
-        entry.quantity, tuple(series), notes,
+        "function", entry.name, f"pA2 {estimate['pa2'].text()}", said, estimate, "agonist", "concentration",
+        entry.quantity, tuple(series), (),
         ("All agonist curves were fitted together with the Gaddum equation; an F-test asks whether the Schild slope is "
          "1, and only then is pA2 the logarithm of an affinity.",),
     ), [Source.of(path, reader="table")]  # fmt: skip

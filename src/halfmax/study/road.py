@@ -403,7 +403,8 @@ def _provenance(document: StudyDocument, sources: Sequence[Source]) -> Provenanc
             versions.append((package, version(package)))
         except PackageNotFoundError:
             continue
-    settings = [(key, str(value)) for key, value in document.viability.model_dump().items() if value is not None]
+    used = document.viability.model_dump().items() if document.plate or document.table else ()
+    settings = [(key, str(value)) for key, value in used if value is not None]
     settings += [("level", str(document.study.level)), ("platform", sys.platform)]
     return Provenance(tuple(sources), tuple(versions), tuple(settings), document.study.seed, _now())
 
