@@ -107,9 +107,9 @@ def analyse(
     from halfmax.reference import discrepancies
 
     check_there(document)
-    progress("reading files", 0, 4)
     wells = [*(entry.file for entry in document.plate), *(entry.file for entry in document.table)]
     others = files_of(document)
+    progress("reading plates" if wells else "reading files", 0, 4)
     for file in others:
         _inside(folder, file)
     simulated = document.study.simulated or any(_says_simulated(folder / file) for file in (*wells, *others))
