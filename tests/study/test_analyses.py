@@ -126,3 +126,21 @@ def test_bad_tables_are_told_with_their_place(tmp_path):
 def test_a_competition_needs_the_kd_of_its_radioligand(tmp_path):
     with pytest.raises(StudyError, match=r'Ki needs the Kd of the radioligand\. Add kd = "20 nM"'):
         run(study(tmp_path, BINDING.replace('kd = "20 nM"\n', "")), write=False)
+
+
+def test_several_experiments_are_joined_in_two_stages_and_shown_first(tmp_path):
+    folder = study(tmp_path, BINDING)
+    lines = (folder / "tubes.csv").read_text(encoding="utf-8").splitlines()
+    tubes = [f"{line},{day}" for day in (1, 2, 3) for line in lines[1:]]
+    numbered = [f"{i + 1},{line.partition(',')[2]}" for i, line in enumerate(tubes)]
+    (folder / "tubes.csv").write_text("\n".join([f"{lines[0]},experiment", *numbered]) + "\n", encoding="utf-8")
+    cpm = [float(line.split(",")[2]) for line in (folder / "counts.csv").read_text(encoding="utf-8").splitlines()[2:]]
+    rng = np.random.default_rng(3)
+    counts = "".join(f"{i + 1},2.00,{value + rng.normal(0, 40):.0f}\n" for i, value in enumerate(cpm * 3))
+    (folder / "counts.csv").write_text(COUNTS + counts, encoding="utf-8")
+    together, *single = run(folder, write=False).report.analyses
+    assert together.title == "sigma-2: CM572, 3 experiments"
+    assert together.estimate.n == len(single) == 3
+    mean = np.exp(np.mean([np.log(one.estimate["ki"].best) for one in single]))
+    assert together.estimate["ki"].best == pytest.approx(mean)
+    assert [one.label for one in together.series] == ["experiment 1", "experiment 2", "experiment 3"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from halfmax.estimate import Parameter
+from halfmax.estimate.combining import is_combination
 from halfmax.report.document import Analysis, Series, StudyReport
 from halfmax.report.marks import Key, data, legend, point, points, simulated_label
 from halfmax.report.style import (
@@ -157,9 +158,12 @@ def findings_table(report: StudyReport) -> Table | None:
     """The answers of all analyses: one row each."""
     if not report.analyses:
         return None
-    rows = [(SECTIONS[one.section], one.title, one.answer, str(one.estimate.n)) for one in report.analyses]
+    rows = []
+    for one in report.analyses:
+        count = f"{one.estimate.n} experiments" if is_combination(one.estimate) else f"{one.estimate.n} wells"
+        rows.append((SECTIONS[one.section], one.title, one.answer, count))
     caption = "Binding, kinetics and receptor theory: the answer of each analysis."
-    return table_of(report, "findings", caption, ("assay", "analysis", "answer", "wells"), rows, (3,))
+    return table_of(report, "findings", caption, ("assay", "analysis", "answer", "of"), rows, (3,))
 
 
 def words(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from halfmax.curves import binding as equilibrium
 from halfmax.curves import inactivation as covalent
 from halfmax.curves import receptor
 from halfmax.errors import StudyError, TableError, nearest
-from halfmax.estimate import Estimate, Parameter
+from halfmax.estimate import Estimate, Parameter, combine
 from halfmax.estimate.binding import fit_competition, fit_saturation
 from halfmax.estimate.inactivation import fit_endpoint
 from halfmax.estimate.receptor import fit_gaddum, fit_schild
@@ -108,7 +109,7 @@ def _places(values: Array) -> Array:
 def _binding(
     entry: BindingEntry, folder: Path, level: float, simulated: bool
 ) -> Iterator[tuple[Analysis, list[Source]]]:
-    """One analysis for each compound and experiment of an entry."""
+    """One analysis for each compound and experiment of an entry, after that of several experiments together."""
     from halfmax.assays.binding import (
         BindingAssay,
         BindingExperiment,
@@ -132,12 +133,34 @@ def _binding(
     found: list[BindingExperiment] = binding_experiments(
         table, read_tubes(folder / entry.layout), assay, unit=entry.unit, simulated=simulated
     )
+    groups: dict[str, list[tuple[str, Analysis]]] = {}
     for one in found:
         if one.compound or entry.analysis == "saturation":
-            quality = binding_quality(one)
-            notes = (*one.notes, *quality.flags)
-            yield fitted(entry, one, level, (one.label, *notes)), sources
+            notes = (*one.notes, *binding_quality(one).flags)
+            analysis = fitted(entry, one, level, (one.label, *notes))
+            groups.setdefault(one.compound, []).append((one.experiment, analysis))
+    for compound, group in groups.items():
+        if len(group) > 1:
+            yield _combined(entry, compound, group, level), sources
             sources = []
+        for _, analysis in group:
+            yield analysis, sources
+            sources = []
+
+
+def _combined(entry: BindingEntry, compound: str, group: Sequence[tuple[str, Analysis]], level: float) -> Analysis:
+    """Several experiments as one value: in two stages, since experiments are the sample."""
+    first = group[0][1]
+    name = next(n for n in ("ki", "kd", "ki_first", "kd_first") if n in first.estimate)
+    who = f"{entry.name}: {compound or entry.radioligand}, {len(group)} experiments"
+    estimate = combine([one.estimate for _, one in group], parameter=name, level=level, label=who)
+    series = tuple(replace(one.series[0], label=f"experiment {experiment}") for experiment, one in group)
+    return replace(
+        first, title=who, answer=f"{name[:2].capitalize()} {estimate[name].text()}", sentence=_status(estimate),
+        estimate=estimate, series=series, notes=(),
+        methods=("The experiment is the sample, never the tube: constants of several experiments were joined as the "
+                 "mean of their logarithms with a t interval, in two stages.",),
+    )  # fmt: skip
 
 
 def _competition(entry: BindingEntry, one: object, level: float, said: tuple[str, ...]) -> Analysis:
