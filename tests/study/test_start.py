@@ -23,7 +23,7 @@ def test_the_example_is_written_without_its_truth_being_changed_and_only_once(tm
 def test_an_empty_study_is_a_valid_document_that_waits_for_plates(tmp_path):
     folder = empty_study(tmp_path / "new study")
     assert load(folder).study.title == "new study"
-    with pytest.raises(HalfmaxError, match="names no plate"):
+    with pytest.raises(HalfmaxError, match="names nothing to analyse"):
         run(folder)
 
 

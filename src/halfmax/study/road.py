@@ -277,6 +277,8 @@ def _read_plate(entry: PlateEntry, folder: Path) -> AssayTable:
 
 def _says_simulated(path: Path) -> bool:
     """Whether a file says of itself that halfmax simulated it; then it is never shown as measured."""
+    if not path.is_file():  # whoever reads it says so
+        return False
     with open(path, "rb") as stream:
         start = stream.read(1 << 16)
     return any(SIMULATED_MARK.encode(encoding) in start for encoding in ("ascii", "utf-16-le", "utf-16-be"))

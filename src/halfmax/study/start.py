@@ -34,6 +34,41 @@ description = ""
 # signal_column = "signal"
 # compound_column = "compound"
 
+# [[binding]]               # radioligand binding: Ki, or Kd with analysis = "saturation"
+# name = "sigma-2"
+# counts = "counts.csv"
+# layout = "tubes.csv"
+# radioligand = "[3H]DTG"
+# kd = "20 nM"
+
+# [[inactivation]]          # a covalent ligand, read once after several pre-incubations: kinact and K_I
+# name = "inactivation"
+# file = "endpoint.csv"
+# concentration_column = "inhibitor"
+# unit = "µM"
+# preincubation_column = "preincubation"
+# incubation_column = "incubation"
+# signal_column = "percent"
+# substrate = "1 µM"
+# km = "3 µM"
+# kcat = 11
+# enzyme = "0.2 nM"
+
+# [[washout]]               # binding after a wash
+# name = "wash-out"
+# file = "washout.csv"
+# arm_column = "arm"
+# time_column = "hours"
+# signal_column = "bound"
+
+# [[function]]              # agonist curves beside an antagonist: pA2
+# name = "antagonism"
+# file = "function.csv"
+# agonist_column = "agonist"
+# antagonist_column = "antagonist"
+# unit = "µM"
+# signal_column = "signal"
+
 # [[exclude]]
 # plate = "name of the plate"
 # wells = ["C7"]
