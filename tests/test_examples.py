@@ -22,6 +22,7 @@ def test_the_wash_out_says_irreversible_and_keeps_sigma_1_censored(tmp_path):
     assert sigma1.estimate["ki"].value > 1e-5
     assert "None is seen to come back" in wash.sentence
     assert "one of 6 h is excluded" in wash.sentence
+    assert wash.estimate.status == "ok"
 
 
 def test_doses_around_k_inact_half_tell_the_constants_apart(capsys):

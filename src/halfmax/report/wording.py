@@ -157,7 +157,11 @@ def undetermined(report: StudyReport) -> Table | None:
     confounded = _confounding(report)
     if confounded:
         rows.append(confounded)
-    rows += [(one.title, *_split(one.estimate.status)) for one in report.analyses if _is_open(one.estimate)]
+    rows += [
+        (one.title, *_split(one.estimate.status, "Add concentrations, or replicates."))
+        for one in report.analyses
+        if _is_open(one.estimate)
+    ]
     if not rows:
         return None
     caption = "What is open, and what would settle it."
@@ -192,11 +196,11 @@ def _of_curve(curve: Curve) -> list[tuple[str, str]]:
     return rows
 
 
-def _split(status: str) -> tuple[str, str]:
+def _split(status: str, otherwise: str = "More doses around the expected EC50.") -> tuple[str, str]:
     """Status as (what is open, what to do)."""
     sentences = re.split(r"(?<=[.)])\s+(?=[A-Z])", status)
     todo = [sentence for sentence in sentences if sentence.startswith(("Add", "Look", "Raise", "Repeat"))]
-    return " ".join(s for s in sentences if s not in todo), " ".join(todo) or "More doses around the expected EC50."
+    return " ".join(s for s in sentences if s not in todo), " ".join(todo) or otherwise
 
 
 def _confounding(report: StudyReport) -> tuple[str, str, str] | None:

@@ -279,13 +279,14 @@ def _washout(entry: WashoutEntry, path: Path, level: float) -> tuple[Analysis, l
     time = np.where(np.isnan(time), 0.0, time)
     found = fit_washout(arms, time, signal, rival_half_life=rival, level=level, label=entry.name)
     at = np.linspace(0.0, float(time.max()), 121)
-    best = {parameter.name: parameter.best for parameter in found.estimate.parameters}
+    estimate = replace(found.estimate, status="ok" if found.told_apart else f"open: {found.sentence}")
+    best = {parameter.name: parameter.best for parameter in estimate.parameters}
     washed = best["bmax"] * (1 - best["occupied"] * np.exp(-best["koff"] * at))
     lines = {"control": np.full(at.size, best["bmax"]), "washed": washed, "kept": np.full(at.size, np.nan)}
     names = np.array(arms)
     series = [Series(arm, time[names == arm], signal[names == arm], at, lines[arm]) for arm in dict.fromkeys(arms)]
     return Analysis(
-        "kinetics", entry.name, f"sites lost {_percent(found.lost)}", found.sentence, found.estimate,
+        "kinetics", entry.name, f"sites lost {_percent(found.lost)}", found.sentence, estimate,
         "time after the wash", "time", "specific binding", tuple(series), (),
         ("Wash-out: the share of sites lost is that after the longest recovery; the off-rate is that of a reversible "
          "ligand which held every site at the wash and would explain the data.",),
