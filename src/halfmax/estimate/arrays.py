@@ -18,6 +18,9 @@ __all__ = ["Fits", "fit_arrays"]
 Array = NDArray[np.float64]
 #: Curves in one batch: a search costs least a curve where many are still under way together.
 _CHUNK = 10_000
+#: Numbers in an array that is made and let go before a batch: an allocator that has seen it keeps the memory of the
+#: many small arrays that follow (glibc's thresholds follow the largest), and does not return it to the system each time.
+_KEPT = 3_000_000
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def fit_arrays(
         raise FitError(f"a concentration must be a number ≥ 0, found {x[~(x >= 0)][0]:g}.")
     family = curve(model)
     constraints = Constraints(fixed or {}, bounds or {}).of(family)
+    np.empty(_KEPT)
     parts = [
         _fit(family, constraints, x, y[first : first + _CHUNK], level, intervals)
         for first in range(0, len(y), _CHUNK)
