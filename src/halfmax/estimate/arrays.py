@@ -18,8 +18,8 @@ __all__ = ["Fits", "fit_arrays"]
 Array = NDArray[np.float64]
 #: Curves in one batch: a search costs least a curve where many are still under way together.
 _CHUNK = 10_000
-#: Numbers in an array that is made and let go before a batch: an allocator that has seen it keeps the memory of the
-#: many small arrays that follow (glibc's thresholds follow the largest), and does not return it to the system each time.
+#: Numbers in an array that is made and let go before the first batch: an allocator that has seen it keeps the memory of
+#: the many small arrays that follow (glibc's thresholds follow the largest), and does not hand it back each time.
 _KEPT = 3_000_000
 
 
