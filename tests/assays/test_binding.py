@@ -293,7 +293,7 @@ def _saturation(rng: random.Random) -> tuple[dict[str, float], list[str]]:
     return cpm, rows
 
 
-def _same(first: BindingExperiment, second: BindingExperiment, rel: float) -> None:
+def assert_same(first: BindingExperiment, second: BindingExperiment, rel: float) -> None:
     for name in ("radioligand", "competitor", "bound", "bound_sd"):
         assert getattr(first, name) == pytest.approx(getattr(second, name), rel=rel, abs=0), name
     for name in ("tube", "replicate", "excluded", "nonspecific"):
@@ -309,7 +309,7 @@ def test_the_order_of_tubes_never_matters(rng):
     tubes, shuffled = list(cpm), list(rows)
     rng.shuffle(tubes)
     rng.shuffle(shuffled)
-    _same(one(counts({tube: cpm[tube] for tube in tubes}), layout(*shuffled)), expected, rel=0)
+    assert_same(one(counts({tube: cpm[tube] for tube in tubes}), layout(*shuffled)), expected, rel=0)
 
 
 @pytest.mark.parametrize("unit", ["pM", "nM", "µM", "mol/L"])
@@ -319,7 +319,7 @@ def test_the_unit_of_a_concentration_changes_nothing(unit):
     scale = {"pM": 1e3, "nM": 1.0, "µM": 1e-3, "mol/L": 1e-9}[unit]
     scaled = [repr(float(text) * scale) if text else "" for text in frame["radioligand_nM"]]
     other = frame.drop(columns="radioligand_nM").assign(**{f"radioligand ({unit})": scaled})
-    _same(one(counts(cpm), other), one(counts(cpm), frame), rel=1e-12)
+    assert_same(one(counts(cpm), other), one(counts(cpm), frame), rel=1e-12)
 
 
 @settings(max_examples=20, deadline=None)

@@ -327,7 +327,7 @@ def assert_honest(estimate):
             assert (one.low, one.high) == (floor, math.inf)
 
 
-def answered(kinds, responses, model):
+def assert_answered(kinds, responses, model):
     """Fit all, and hold each estimate against what an answer may be."""
     for number, (kind, estimate) in enumerate(zip(kinds, fit_all(responses, model), strict=True)):
         try:
@@ -344,7 +344,7 @@ def answered(kinds, responses, model):
 def test_each_kind_of_hostile_curve_has_an_answer(model):
     rng = np.random.default_rng(2)
     kinds = [kind for kind in HOSTILE for _ in range(6)]
-    answered(kinds, [response(kind, rng) for kind in kinds], model)
+    assert_answered(kinds, [response(kind, rng) for kind in kinds], model)
 
 
 @pytest.mark.slow
@@ -352,7 +352,7 @@ def test_ten_thousand_hostile_curves_have_an_answer_each():
     rng = np.random.default_rng(1)
     for _ in range(10):
         kinds = [HOSTILE[index % len(HOSTILE)] for index in range(1000)]
-        answered(kinds, [response(kind, rng) for kind in kinds], "hill4")
+        assert_answered(kinds, [response(kind, rng) for kind in kinds], "hill4")
 
 
 @pytest.mark.slow
@@ -360,7 +360,7 @@ def test_ten_thousand_hostile_curves_have_an_answer_each():
 def test_every_family_answers_hostile_curves(model):
     rng = np.random.default_rng(4)
     kinds = [kind for kind in HOSTILE for _ in range(6)]
-    answered(kinds, [response(kind, rng) for kind in kinds], model)
+    assert_answered(kinds, [response(kind, rng) for kind in kinds], model)
 
 
 def test_the_plateau_beyond_a_step_at_the_last_dose_is_open():

@@ -175,7 +175,7 @@ def test_records_do_not_depend_on_the_size_of_a_batch(monkeypatch):
 # Scales
 
 
-def same_curve(one, other, *, dose=1.0, gain=1.0, offset=0.0, end=END):
+def assert_same_curve(one, other, *, dose=1.0, gain=1.0, offset=0.0, end=END):
     """The second estimate is the first in other units: only what has the unit changes."""
     assert other.status.split(":")[0].split(",")[0] == one.status.split(":")[0].split(",")[0]
     assert other.p_flat == pytest.approx(one.p_flat, rel=1e-4, abs=1e-12, nan_ok=True)
@@ -197,7 +197,7 @@ def test_another_unit_of_the_dose_moves_the_ec50_and_nothing_else(model):
     responses = curves(20, realistic)
     moved = fit_all([changed(one, dose=123.4) for one in responses], model)
     for one, other in zip(fit_all(responses, model), moved, strict=True):
-        same_curve(one, other, dose=123.4, end=HARD_END if model == "hill5" else END)
+        assert_same_curve(one, other, dose=123.4, end=HARD_END if model == "hill5" else END)
 
 
 @settings(max_examples=20, deadline=None)
@@ -205,7 +205,7 @@ def test_another_unit_of_the_dose_moves_the_ec50_and_nothing_else(model):
 def test_doses_of_any_size_are_the_same_curve(decades, seed):
     (one,) = curves(1, realistic, seed)
     factor = 10.0**decades
-    same_curve(*fit_all([one, changed(one, dose=factor)]), dose=factor)
+    assert_same_curve(*fit_all([one, changed(one, dose=factor)]), dose=factor)
 
 
 @pytest.mark.parametrize("model", [name for name in FAMILIES if name != "hill3"])
@@ -213,14 +213,14 @@ def test_another_scale_and_zero_of_the_signal_move_the_plateaus_and_nothing_else
     responses = curves(20, realistic)
     moved = fit_all([changed(one, gain=3.7, offset=11.0) for one in responses], model)
     for one, other in zip(fit_all(responses, model), moved, strict=True):
-        same_curve(one, other, gain=3.7, offset=11.0, end=HARD_END if model == "hill5" else END)
+        assert_same_curve(one, other, gain=3.7, offset=11.0, end=HARD_END if model == "hill5" else END)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from([1e-30, 1e-9, 1e9, 1e30]), st.integers(0, 10**6))
 def test_signals_of_any_size_are_the_same_curve(gain, seed):
     (one,) = curves(1, realistic, seed)
-    same_curve(*fit_all([one, changed(one, gain=gain)]), gain=gain)
+    assert_same_curve(*fit_all([one, changed(one, gain=gain)]), gain=gain)
 
 
 @pytest.mark.parametrize("model", ["hill4", "hill3"])

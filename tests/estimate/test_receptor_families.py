@@ -244,20 +244,17 @@ def test_what_is_added_together_gives_both_efficacies_where_times_differ():
 # What is refused
 
 
-def refused(error, message, call):
-    with pytest.raises(error, match=message):
-        call()
-
-
 def test_with_one_antagonist_concentration_the_schild_slope_cannot_be_tested():
     keep = ANTAGONIST <= 3e-8
     signal = receptor.gaddum(AGONIST, ANTAGONIST, **SCHILD)[keep] + noise(keep.sum(), 3.0)
-    refused(
+    with pytest.raises(
         FitError,
-        r"Schild: one antagonist concentration above zero \(30 nM\), so the Schild slope cannot be tested\. "
-        r"Add concentrations, or take it to be 1: fit_gaddum",
-        lambda: fit_schild(AGONIST[keep], ANTAGONIST[keep], signal),
-    )
+        match=(
+            r"Schild: one antagonist concentration above zero \(30 nM\), so the Schild slope cannot be tested\. "
+            r"Add concentrations, or take it to be 1: fit_gaddum"
+        ),
+    ):
+        fit_schild(AGONIST[keep], ANTAGONIST[keep], signal)
     assert not holds(fit_gaddum(AGONIST[keep], ANTAGONIST[keep], signal), {"pa2": 7.5})
 
 
@@ -273,94 +270,77 @@ def test_with_one_antagonist_concentration_the_schild_slope_cannot_be_tested():
     ],
 )
 def test_agonist_concentrations_of_zero_only_are_refused(call):
-    refused(
-        FitError, r"all concentrations of agonist are zero\. Add wells with it", lambda: call(np.zeros(90), np.ones(90))
-    )
+    with pytest.raises(FitError, match=r"all concentrations of agonist are zero\. Add wells with it"):
+        call(np.zeros(90), np.ones(90))
 
 
 def test_a_shift_without_a_curve_to_shift_from_is_refused():
-    refused(
+    with pytest.raises(
         FitError,
-        r"dopamine: no well is without antagonist \(the lowest is 10 nM\), and pA2 is a shift from there",
-        lambda: fit_gaddum(AGONIST, ANTAGONIST + 1e-8, AGONIST, label="dopamine"),
-    )
+        match=r"dopamine: no well is without antagonist \(the lowest is 10 nM\), and pA2 is a shift from there",
+    ):
+        fit_gaddum(AGONIST, ANTAGONIST + 1e-8, AGONIST, label="dopamine")
 
 
 def test_antagonist_concentrations_of_zero_only_are_refused():
-    refused(FitError, "all concentrations of antagonist are zero", lambda: fit_gaddum(AGONIST, 0 * AGONIST, AGONIST))
+    with pytest.raises(FitError, match="all concentrations of antagonist are zero"):
+        fit_gaddum(AGONIST, 0 * AGONIST, AGONIST)
 
 
 def test_one_curve_cannot_tell_tau_from_ka():
-    refused(
+    with pytest.raises(
+        FitError, match=r"curves of CB-64D only\. One curve cannot tell tau from KA: only their ratio follows from it"
+    ):
+        fit_agonists(WIDE, ["CB-64D"] * 33, WIDE, full="CB-64D")
+    with pytest.raises(
         FitError,
-        r"curves of CB-64D only\. One curve cannot tell tau from KA: only their ratio follows from it",
-        lambda: fit_agonists(WIDE, ["CB-64D"] * 33, WIDE, full="CB-64D"),
-    )
-    refused(
-        FitError,
-        r"the curve of none only\. One curve cannot tell tau from KA\. Add a curve after partial inactivation",
-        lambda: fit_furchgott(WIDE, ["none"] * 33, WIDE, control="none"),
-    )
+        match=r"the curve of none only\. One curve cannot tell tau from KA\. Add a curve after partial inactivation",
+    ):
+        fit_furchgott(WIDE, ["none"] * 33, WIDE, control="none")
 
 
 def test_without_a_curve_before_the_irreversible_ligand_nothing_says_what_all_receptors_do():
-    refused(
-        FitError,
-        r"no well is without the irreversible ligand \(the lowest is 1 nM\), so that nothing says",
-        lambda: fit_irreversible_before(AFTER, BEFORE + 1e-9, AFTER),
-    )
+    with pytest.raises(
+        FitError, match=r"no well is without the irreversible ligand \(the lowest is 1 nM\), so that nothing says"
+    ):
+        fit_irreversible_before(AFTER, BEFORE + 1e-9, AFTER)
 
 
 def test_a_ligand_or_treatment_that_is_not_there_is_refused():
-    refused(
-        RangeError, 'no ligand "CM57". Did you mean "CM572"?', lambda: fit_agonists(TWICE, LIGANDS, TWICE, full="CM57")
-    )
-    refused(
-        RangeError,
-        'no treatment "vehicle". Known: high, low, none',
-        lambda: fit_furchgott(THRICE, TREATMENTS, THRICE, control="vehicle"),
-    )
+    with pytest.raises(RangeError, match=r'no ligand "CM57"\. Did you mean "CM572"\?'):
+        fit_agonists(TWICE, LIGANDS, TWICE, full="CM57")
+    with pytest.raises(RangeError, match=r'no treatment "vehicle"\. Known: high, low, none'):
+        fit_furchgott(THRICE, TREATMENTS, THRICE, control="vehicle")
 
 
 def test_names_that_differ_by_signs_only_are_refused():
-    refused(
-        FitError,
-        '"CB 64D" is no name of its own once signs are left out. Rename it',
-        lambda: fit_agonists(TWICE, np.repeat(["CB-64D", "CB 64D"], 33), TWICE, full="CB-64D"),
-    )
+    with pytest.raises(FitError, match=r'"CB 64D" is no name of its own once signs are left out\. Rename it'):
+        fit_agonists(TWICE, np.repeat(["CB-64D", "CB 64D"], 33), TWICE, full="CB-64D")
 
 
 def test_columns_of_different_lengths_are_refused():
-    refused(
-        FitError,
-        "90 signals but 89 values of agonist. There must be one a well",
-        lambda: fit_gaddum(AGONIST[1:], ANTAGONIST, AGONIST),
-    )
-    refused(FitError, "66 signals but 65 names", lambda: fit_agonists(TWICE, LIGANDS[1:], TWICE, full="CM572"))
-    refused(FitError, "88 signals but 3 times", lambda: fit_irreversible_before(AFTER, BEFORE, AFTER, time=[1, 2, 3]))
+    with pytest.raises(FitError, match=r"90 signals but 89 values of agonist\. There must be one a well"):
+        fit_gaddum(AGONIST[1:], ANTAGONIST, AGONIST)
+    with pytest.raises(FitError, match="66 signals but 65 names"):
+        fit_agonists(TWICE, LIGANDS[1:], TWICE, full="CM572")
+    with pytest.raises(FitError, match="88 signals but 3 times"):
+        fit_irreversible_before(AFTER, BEFORE, AFTER, time=[1, 2, 3])
 
 
 def test_bad_numbers_are_refused_with_their_row():
     bad = AGONIST.copy()
     bad[4] = -1e-9
-    refused(
-        RangeError,
-        "row 5: agonist must be a finite concentration ≥ 0, found -1e-09",
-        lambda: fit_gaddum(bad, ANTAGONIST, AGONIST),
-    )
-    refused(
-        RangeError,
-        "a time must be a finite number of seconds ≥ 0, found -5",
-        lambda: fit_irreversible_before(AFTER, BEFORE, AFTER, time=-5.0),
-    )
-    refused(FitError, "no well holds a finite signal", lambda: fit_gaddum(AGONIST, ANTAGONIST, np.nan * AGONIST))
+    with pytest.raises(RangeError, match="row 5: agonist must be a finite concentration ≥ 0, found -1e-09"):
+        fit_gaddum(bad, ANTAGONIST, AGONIST)
+    with pytest.raises(RangeError, match="a time must be a finite number of seconds ≥ 0, found -5"):
+        fit_irreversible_before(AFTER, BEFORE, AFTER, time=-5.0)
+    with pytest.raises(FitError, match="no well holds a finite signal"):
+        fit_gaddum(AGONIST, ANTAGONIST, np.nan * AGONIST)
 
 
 def test_the_slope_is_not_tested_under_noise_that_is_not_constant():
-    refused(
-        FitError, "needs constant noise, found 'proportional'. Use fit_gaddum",
-        lambda: fit_schild(AGONIST, ANTAGONIST, AGONIST, noise="proportional"),
-    )  # fmt: skip
+    with pytest.raises(FitError, match=r"needs constant noise, found 'proportional'\. Use fit_gaddum"):
+        fit_schild(AGONIST, ANTAGONIST, AGONIST, noise="proportional")  # fmt: skip
 
 
 def test_a_missing_well_takes_no_part():
@@ -384,7 +364,7 @@ def test_many_experiments_at_once_are_those_one_by_one():
 # Coverage: 500 simulated experiments each
 
 
-def covers(family, mean, sd, truth, *, seed=3, **options):
+def assert_covers(family, mean, sd, truth, *, seed=3, **options):
     """Share of 95 % intervals that hold the truth lies within 3 binomial standard errors of 93 to 97 %."""
     signals = mean + np.random.default_rng(seed).normal(0, sd, (500, mean.size))
     found = family(signals[0]).fit_all(signals, **options)
@@ -402,7 +382,7 @@ def covers(family, mean, sd, truth, *, seed=3, **options):
 def test_intervals_of_pa2_cover(fixed):
     truth = {name: value for name, value in SCHILD.items() if name not in fixed}
     mean = receptor.gaddum(AGONIST, ANTAGONIST, **SCHILD)
-    covers(lambda signal: gaddum_family(AGONIST, ANTAGONIST, signal), mean, 6.0, truth, fixed=fixed)
+    assert_covers(lambda signal: gaddum_family(AGONIST, ANTAGONIST, signal), mean, 6.0, truth, fixed=fixed)
 
 
 def pa2_of_500(slope):
@@ -437,7 +417,7 @@ def test_an_estimate_that_the_test_chooses_does_not_cover_where_the_slope_is_a_l
 @pytest.mark.parametrize("tau", [0.3, 1.5, 15.0])
 def test_intervals_of_tau_and_ka_of_a_partial_agonist_cover(hill_form, tau):
     truth = {"tau_CM572": tau, "ka_CM572": 1e-6}
-    covers(
+    assert_covers(
         lambda signal: agonist_family(TWICE, LIGANDS, signal, full="CB-64D", hill_form=hill_form),
         full_and_partial(hill_form=hill_form, tau=tau), 5.0, truth,
     )  # fmt: skip
@@ -447,7 +427,7 @@ def test_intervals_of_tau_and_ka_of_a_partial_agonist_cover(hill_form, tau):
 @pytest.mark.parametrize("n", [1.0, 1.4])
 def test_intervals_of_tau_and_ka_after_inactivation_cover(n):
     truth = {"tau": 20.0, "ka": 1e-6, "transduction": 2e7, "q_low": 0.2, "q_high": 0.05}
-    covers(
+    assert_covers(
         lambda signal: furchgott_family(THRICE, TREATMENTS, signal, control="none"),
         inactivated(1.0, 0.2, 0.05, n=n), 5.0, truth,
     )  # fmt: skip
@@ -458,7 +438,7 @@ def test_intervals_of_tau_and_ka_after_inactivation_cover(n):
 def test_intervals_of_an_irreversible_partial_agonist_cover(time):
     names = ("residual_efficacy", "tau", "ka")
     truth = {name: PARTIAL[name] for name in (*names, *(("kinact", "k_inact_half") if time else ()))}
-    covers(
+    assert_covers(
         lambda signal: irreversible_family(AFTER, BEFORE, signal, time=time),
         receptor.response_after_pretreatment(AFTER, BEFORE, 3600.0, **PARTIAL), 4.0, truth,
     )  # fmt: skip

@@ -195,7 +195,7 @@ def ugly_curves(tmp_path):
     return lambda unit=None: read_curves((path,), Columns("dose", "signal", ("curve",), unit))
 
 
-def same_records(curves, model="hill4", **options):
+def assert_same_records(curves, model="hill4", **options):
     """Records of curves that are held as arrays, after a comparison with those of `fit_many`."""
     expected = [record for batch in fit_many(curves, model, **options) for record in batch]
     found = fit_curves(curves, FitOptions(model, **options)).rows()
@@ -208,7 +208,7 @@ def same_records(curves, model="hill4", **options):
 @pytest.mark.parametrize("unit", ["µM", None])
 @pytest.mark.parametrize("model", ["hill4", "hill3", "association", "two_sites", "flat"])
 def test_records_of_arrays_are_those_of_responses(ugly_curves, unit, model):
-    same_records(ugly_curves(unit), model)
+    assert_same_records(ugly_curves(unit), model)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_records_of_arrays_are_those_of_responses(ugly_curves, unit, model):
     ],
 )
 def test_whatever_is_asked_the_records_of_arrays_are_those_of_responses(ugly_curves, options):
-    records = {record["curve"]: record for record in same_records(ugly_curves(), **options)}
+    records = {record["curve"]: record for record in assert_same_records(ugly_curves(), **options)}
     also = options.pop("also", ())
     alone = fit(ugly_curves().response(0), **options).record()
     assert {name: records["clear"][name] for name in alone} == alone
@@ -236,7 +236,7 @@ def test_a_search_that_did_not_settle_is_said_of_arrays_as_of_responses(tmp_path
     halting = pd.DataFrame({"curve": "halting", "dose": dose, "signal": np.repeat([0.0, 1, 1, 2], 4)})
     pd.concat([ugly_table(), halting]).to_parquet(tmp_path / "t.parquet")
     curves = read_curves((tmp_path / "t.parquet",), Columns("dose", "signal", ("curve",)))
-    record = same_records(curves, fixed={"hill_slope": -2.0})[-1]
+    record = assert_same_records(curves, fixed={"hill_slope": -2.0})[-1]
     assert (record["curve"], record["ec50_operator"], record["notes"]) == ("halting", "=", "")
     assert record["status"].startswith("not converged")
 

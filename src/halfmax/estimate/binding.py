@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,10 +20,9 @@ from halfmax.errors import FitError, RangeError
 from halfmax.estimate.batch import BEYOND_DOSES
 from halfmax.estimate.comparing import compare
 from halfmax.estimate.fitting import fit
-from halfmax.estimate.noise import Noise
 from halfmax.estimate.points import FULL_EFFECT_DOUBT
 from halfmax.estimate.result import Estimate, Operator, Parameter
-from halfmax.estimate.surface import Surface, fit_surface
+from halfmax.estimate.surface import Asked, Surface, fit_surface
 from halfmax.response import Response
 from halfmax.units import format_concentration, p_value
 
@@ -163,9 +162,7 @@ def fit_saturation(
     hill: bool = False,
     unit: str = "",
     fixed: dict[str, float] | None = None,
-    level: float = 0.95,
-    noise: Noise | float = "constant",
-    label: str = "saturation",
+    **asked: Unpack[Asked],
 ) -> Estimate:
     """Kd and Bmax from saturation binding, totals and non-specific wells fitted together.
 
@@ -194,8 +191,8 @@ def fit_saturation(
         Of `bound`: ``"M"``, ``"cpm"``, ``"fmol/mg"`` …
     fixed : dict, optional
         Parameters that are held, such as ``{"background": 0}``.
-    level, noise, label
-        As for `fit`.
+    **asked
+        ``level`` and ``noise`` as for `fit`; ``label``, for messages.
 
     Returns
     -------
@@ -226,6 +223,7 @@ def fit_saturation(
     >>> found["kd"].text(), found["bmax"].text()
     ('1.99 nM (1.94–2.05)', '4996 cpm (4957–5036)')
     """
+    label = asked.setdefault("label", "saturation")
     wells = _Wells.of(radioligand, bound, nonspecific, 0.0, unit, label)
     steps = wells.steps(wells.radioligand, "saturation", 3)
     if hill and (depletion or sites == 2):
@@ -234,18 +232,12 @@ def fit_saturation(
         wells.demand_molar("")
     make = _depleted_saturation if depletion else _plain_saturation
     conditions = {"radioligand": wells.radioligand, "open": wells.open}
-    asked: dict[str, Any] = {"level": level, "noise": noise, "label": label, "fixed": fixed}
     surfaces = [make(wells, steps, nonspecific is None, sites, hill, which) for which in ("first", "second")[:sites]]
-    found = _ordered([fit_surface(one, conditions, wells.bound, **asked) for one in surfaces], "kd")
+    found = _ordered([fit_surface(one, conditions, wells.bound, fixed=fixed, **asked) for one in surfaces], "kd")
     if sites == 2:
-        one = fit_surface(make(wells, steps, nonspecific is None, 1, hill, ""), conditions, wells.bound, **_no(asked))
+        one = fit_surface(make(wells, steps, nonspecific is None, 1, hill, ""), conditions, wells.bound, **asked)
         found = _against_one_site(found, one)
     return _said_of_saturation(found, wells, steps, depletion)
-
-
-def _no(asked: dict[str, Any]) -> dict[str, Any]:
-    """The same without held parameters, whose names are those of another model."""
-    return {**asked, "fixed": None}
 
 
 def _plain_saturation(wells: _Wells, steps: Array, specific: bool, sites: int, hill: bool, which: str) -> Surface:
@@ -446,9 +438,7 @@ def fit_competition(
     sites: Sites = 1,
     homologous: bool = False,
     unit: str = "",
-    level: float = 0.95,
-    noise: Noise | float = "constant",
-    label: str = "competition",
+    **asked: Unpack[Asked],
 ) -> Estimate:
     """Ki from competition binding, fitted directly, with the IC50 and the Ki of Cheng and Prusoff beside it.
 
@@ -482,7 +472,7 @@ def fit_competition(
         Of the competitor; the radioligand has the same Kd at both.
     homologous : bool
         Whether the competitor is the radioligand itself without its label.
-    unit, level, noise, label
+    unit, **asked
         As for `fit_saturation`.
 
     Returns
@@ -515,9 +505,9 @@ def fit_competition(
     >>> found["ki"].text(), found["ic50"].text(), found["ki_cheng_prusoff"].text()
     ('10.0 nM (9.12–11.0)', '20.0 nM (18.2–21.9)', '10.0 nM (9.12–11.0)')
     """
+    label = asked.setdefault("label", "competition")
     wells = _Wells.of(radioligand, bound, nonspecific, competitor, unit, label)
     steps = wells.steps(wells.competitor, "competition", 2)
-    asked: dict[str, Any] = {"level": level, "noise": noise}
     if homologous:
         _demand_no_kd(kd, sites, label)
         return _homologous(wells, steps, depletion, asked)
@@ -530,7 +520,7 @@ def fit_competition(
     else:
         found = _against_one_site(found, _fit_ki(wells, steps, setting, 1, asked))
     if kd_se_log > 0:
-        moved = [_fit_ki(wells, steps, setting.moved(kd_se_log, level, way), sites, asked) for way in (-1, 1)]
+        moved = [_fit_ki(wells, steps, setting.moved(kd_se_log, found.level, way), sites, asked) for way in (-1, 1)]
         found = _widened(found, moved, setting, kd_se_log)
     return found
 
@@ -600,7 +590,7 @@ def _demand_no_kd(kd: float | None, sites: int, label: str) -> None:
         raise FitError(f"{label}: homologous competition is fitted with one site. Fit a saturation with sites=2.")
 
 
-def _apparent(wells: _Wells, asked: dict[str, Any]) -> Estimate:
+def _apparent(wells: _Wells, asked: Asked) -> Estimate:
     """IC50 of a plain falling curve of slope 1, with the masked wells as its full effect."""
     masked = wells.open == 0
     roles = np.where(masked, "kill", np.where(wells.competitor == 0, "vehicle", "sample"))
@@ -608,10 +598,17 @@ def _apparent(wells: _Wells, asked: dict[str, Any]) -> Estimate:
         np.where(masked, np.nan, wells.competitor), wells.bound, role=roles.tolist(), quantity=wells.label,
         signal_unit=wells.unit,
     )  # fmt: skip
-    return fit(response, "hill4", direction="falling", fixed={"hill_slope": -1.0}, **asked)
+    return fit(
+        response,
+        "hill4",
+        direction="falling",
+        fixed={"hill_slope": -1.0},
+        level=asked.get("level", 0.95),
+        noise=asked.get("noise", "constant"),
+    )
 
 
-def _tied(wells: _Wells, steps: Array, setting: _Setting, sites: int, asked: dict[str, Any]) -> tuple[_Wells, Estimate]:
+def _tied(wells: _Wells, steps: Array, setting: _Setting, sites: int, asked: Asked) -> tuple[_Wells, Estimate]:
     """Wells and fit: the masked wells take part if what the competitor leaves is what they show."""
     found = _fit_ki(wells, steps, setting, sites, asked)
     masked = wells.bound[(wells.open == 0) & np.isfinite(wells.bound)]
@@ -619,10 +616,10 @@ def _tied(wells: _Wells, steps: Array, setting: _Setting, sites: int, asked: dic
     if masked.size == 0 or _apparent(alone, asked).status.startswith("no curve"):
         return wells, found
     free = _fit_ki(alone, steps, setting, sites, asked)
-    if asked["noise"] == "constant":
+    if asked.get("noise", "constant") == "constant":
         p = _p_full(found, free, masked)
     else:  # sums of squares of wells that are weighed are not compared
-        plain = {**asked, "noise": "constant"}
+        plain: Asked = {**asked, "noise": "constant"}
         one, other = (_fit_ki(part, steps, setting, sites, plain) for part in (wells, alone))
         p = _p_full(one, other, masked)
     if p >= FULL_EFFECT_DOUBT[0]:
@@ -648,12 +645,12 @@ def _covering(one: Estimate, other: Estimate) -> Estimate:
     return replace(one, parameters=tuple(_between(a, min(a.low, b.low), max(a.high, b.high)) for a, b in pairs))
 
 
-def _fit_ki(wells: _Wells, steps: Array, setting: _Setting, sites: int, asked: dict[str, Any]) -> Estimate:
+def _fit_ki(wells: _Wells, steps: Array, setting: _Setting, sites: int, asked: Asked) -> Estimate:
     """Direct fit of Ki, or of two."""
     conditions = {"competitor": wells.competitor, "open": wells.open}
     make = _molar_competition if setting.depletion and setting.receptor is None else _shared_competition
     surfaces = [make(wells, steps, setting, sites, which) for which in ("first", "second")[:sites]]
-    return _ordered([fit_surface(one, conditions, wells.bound, label=wells.label, **asked) for one in surfaces], "ki")
+    return _ordered([fit_surface(one, conditions, wells.bound, **asked) for one in surfaces], "ki")
 
 
 def _ki_starts(
@@ -768,7 +765,7 @@ def _joined(ki: Parameter, moved: list[float], ends: list[_Setting], se: float) 
     return _between(ki, low, high, se=math.hypot(ki.se, slope * se), method=method)
 
 
-def _homologous(wells: _Wells, steps: Array, depletion: bool, asked: dict[str, Any]) -> Estimate:
+def _homologous(wells: _Wells, steps: Array, depletion: bool, asked: Asked) -> Estimate:
     """Kd and Bmax of a radioligand that competes with itself."""
     if depletion:
         wells.demand_molar("")
@@ -776,7 +773,7 @@ def _homologous(wells: _Wells, steps: Array, depletion: bool, asked: dict[str, A
     ends = min(float(wells.radioligand[wells.radioligand > 0].min()), steps[0]), float(steps[-1])
     starts, limits = _constants("kd", *ends, "", 1)
     make = _depleted_homologous if depletion else _plain_homologous
-    found = fit_surface(make(wells, starts, limits), conditions, wells.bound, label=wells.label, **asked)
+    found = fit_surface(make(wells, starts, limits), conditions, wells.bound, **asked)
     if not depletion and wells.unit == "M":
         found = _with_note(found, _depletion_note(found["bmax"].best / (found["kd"].best + ends[0])))
     return _if_open(found, found["kd"], "Kd", "concentrations, of radioligand too")

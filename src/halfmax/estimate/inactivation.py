@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,9 +18,8 @@ from halfmax.curves import inactivation as curves
 from halfmax.curves.inactivation import EndpointAssay
 from halfmax.errors import FitError, RangeError
 from halfmax.estimate.fitting import fit
-from halfmax.estimate.noise import Noise
 from halfmax.estimate.result import Estimate, Parameter
-from halfmax.estimate.surface import Surface, fit_surface, fit_surface_all
+from halfmax.estimate.surface import Asked, Surface, fit_surface, fit_surface_all
 from halfmax.response import Response
 
 __all__ = [
@@ -80,10 +79,7 @@ class Inactivation:
 def fit_kobs(
     concentration: ArrayLike,
     kobs: ArrayLike,
-    *,
-    level: float = 0.95,
-    noise: Noise | float = "constant",
-    label: str = "",
+    **asked: Unpack[Asked],
 ) -> Inactivation:
     """kinact, K_I and their ratio from rates of inactivation at several concentrations.
 
@@ -93,10 +89,8 @@ def fit_kobs(
         Free ligand, >= 0.
     kobs : array, shape (n,), 1/s
         One rate a row; replicates are rows of their own.
-    level, noise
-        As for `fit`.
-    label : str
-        For messages.
+    **asked
+        ``level`` and ``noise`` as for `fit`; ``label``, for messages.
 
     Returns
     -------
@@ -125,7 +119,7 @@ def fit_kobs(
     fastest = float(np.nanmax(rates, initial=0.0))
     return _constants(
         model, {"concentration": dose}, rates[None], doses=dose, rates=rates_around(fastest if fastest > 0 else 1e-3),
-        reference=_KITZ, level=level, noise=noise, label=label or "kobs",
+        name="kobs", reference=_KITZ, asked=asked,
     )[0]  # fmt: skip
 
 
@@ -133,10 +127,7 @@ def fit_inactivation(
     concentration: ArrayLike,
     time: ArrayLike,
     signal: ArrayLike,
-    *,
-    level: float = 0.95,
-    noise: Noise | float = "constant",
-    label: str = "",
+    **asked: Unpack[Asked],
 ) -> Inactivation:
     """kinact, K_I and their ratio from activity, or free sites, left after several times at several concentrations.
 
@@ -147,7 +138,7 @@ def fit_inactivation(
     concentration, time : array, shape (n,), M and s
         >= 0.
     signal : array, shape (n,)
-    level, noise, label
+    **asked
         As for `fit_kobs`.
 
     Returns
@@ -166,7 +157,7 @@ def fit_inactivation(
 
     return _constants(
         model, {"concentration": dose, "time": t}, _row(signal), doses=dose, rates=rates_around(1 / _middle(t)),
-        linear=("start",), reference=_KITZ, level=level, noise=noise, label=label or "inactivation",
+        linear=("start",), name="inactivation", reference=_KITZ, asked=asked,
     )[0]  # fmt: skip
 
 
@@ -184,9 +175,7 @@ def fit_endpoint(
     control: float | None = 100.0,
     reversible: bool = False,
     steps: int | None = None,
-    level: float = 0.95,
-    noise: Noise | float = "constant",
-    label: str = "",
+    **asked: Unpack[Asked],
 ) -> Inactivation:
     """kinact, K_I and their ratio from inhibition read once, after several pre-incubations with the inhibitor.
 
@@ -205,7 +194,7 @@ def fit_endpoint(
         Whether the covalent bond opens again, at ``k6`` (EPIC-CoRe); `kinact` is then its k5.
     steps : int, optional
         As for `curves.inactivation.product`.
-    level, noise, label
+    **asked
         As for `fit_kobs`.
 
     Returns
@@ -226,7 +215,7 @@ def fit_endpoint(
     """
     return fit_endpoint_all(
         inhibitor, preincubation_time, incubation_time, _row(signal), assay=assay, control=control,
-        reversible=reversible, steps=steps, level=level, noise=noise, label=label,
+        reversible=reversible, steps=steps, **asked,
     )[0]  # fmt: skip
 
 
@@ -240,9 +229,7 @@ def fit_endpoint_all(
     control: float | None = 100.0,
     reversible: bool = False,
     steps: int | None = None,
-    level: float = 0.95,
-    noise: Noise | float = "constant",
-    label: str = "",
+    **asked: Unpack[Asked],
 ) -> list[Inactivation]:
     """`fit_endpoint` of many experiments of one design, `signals` of shape (experiments, wells), at once."""
     dose = at_least_zero("inhibitor", inhibitor, "M")
@@ -269,7 +256,7 @@ def fit_endpoint_all(
     return _constants(
         model, conditions, np.asarray(signals, dtype=float), doses=dose, rates=rates_around(1 / total),
         linear=("control",) if control is None else (), more={"k6": rates_around(0.3 / total)} if reversible else {},
-        reference=_MADER, level=level, noise=noise, label=label or "endpoint assay",
+        name="endpoint assay", reference=_MADER, asked=asked,
     )  # fmt: skip
 
 
@@ -280,10 +267,9 @@ def _constants(
     *,
     doses: Array,
     rates: tuple[float, ...],
+    name: str,
     reference: str,
-    level: float,
-    noise: Noise | float,
-    label: str,
+    asked: Asked,
     linear: tuple[str, ...] = (),
     more: Mapping[str, tuple[float, ...]] | None = None,
 ) -> list[Inactivation]:
@@ -291,15 +277,17 @@ def _constants(
     halves = spread_of("the inhibitor's concentrations", doses)
     ratios = tuple(float(r / halves[1]) for r in rates)
     others = dict(more or {})
+    title = asked.get("label") or name
+    named: Asked = {**asked, "label": title}
     first, second = (
         fit_surface_all(
             Surface(
-                function, {"k_inact_ratio": ratios, name: starts, **others}, linear=linear,
-                positive=("k_inact_ratio", name, *others), units=_UNITS, name=label, reference=reference,
+                function, {"k_inact_ratio": ratios, other: starts, **others}, linear=linear,
+                positive=("k_inact_ratio", other, *others), units=_UNITS, name=title, reference=reference,
             ),
-            conditions, signals, level=level, noise=noise, label=label,
+            conditions, signals, **named,
         )
-        for name, function, starts in (
+        for other, function, starts in (
             ("k_inact_half", _by_half(model), halves),
             ("kinact", _by_rate(model), rates),
         )

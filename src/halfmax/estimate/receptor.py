@@ -11,17 +11,16 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halfmax.curves import receptor
 from halfmax.errors import FitError, RangeError, nearest
-from halfmax.estimate.noise import Noise
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.estimate.status import SIGNIFICANCE
-from halfmax.estimate.surface import Surface, fit_surface_all
+from halfmax.estimate.surface import Options, Surface, fit_surface_all
 from halfmax.units import format_concentration, p_value
 
 __all__ = [
@@ -49,17 +48,6 @@ _TAUS, _FRACTIONS = (1e-3, 1e3), (1e-6, 1.0)
 _FAR = 1e4
 #: The greatest response is first looked for this share of the range beyond the signals.
 _HEADROOM = 0.1
-
-
-class Options(TypedDict, total=False):
-    """What every fit of this module may be given besides: the keywords of `fit_surface`."""
-
-    level: float
-    fixed: Mapping[str, float] | None
-    bounds: Mapping[str, tuple[float, float]] | None
-    noise: Noise | float
-    excluded: Sequence[str] | str
-    label: str
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,13 +29,29 @@ from halfmax.estimate.points import as_points
 from halfmax.estimate.result import Estimate, Parameter
 from halfmax.response import Response
 
-__all__ = ["Surface", "fit_surface", "fit_surface_all"]
+__all__ = ["Asked", "Options", "Surface", "fit_surface", "fit_surface_all"]
 
 Array = NDArray[np.float64]
 #: A positive parameter is looked for this many times below its lowest and above its highest start.
 _REACH = 1e6
 #: Correlation of two parameters at the optimum from which on the ends of their intervals are looked at again.
 _RIDGE = 0.98
+
+
+class Asked(TypedDict, total=False):
+    """What every fit may be asked: the level of its intervals, its noise model, a label for messages."""
+
+    level: float
+    noise: Noise | float
+    label: str
+
+
+class Options(Asked, total=False):
+    """What a fit may be asked besides where its parameters are the caller's: what is held, bounded, left out."""
+
+    fixed: Mapping[str, float] | None
+    bounds: Mapping[str, tuple[float, float]] | None
+    excluded: Sequence[str] | str
 
 
 @dataclass(frozen=True)
@@ -105,13 +122,7 @@ def fit_surface(
     surface: Surface,
     conditions: Mapping[str, ArrayLike],
     signal: ArrayLike,
-    *,
-    level: float = 0.95,
-    fixed: Mapping[str, float] | None = None,
-    bounds: Mapping[str, tuple[float, float]] | None = None,
-    noise: Noise | float = "constant",
-    excluded: Sequence[str] | str = "",
-    label: str = "",
+    **options: Unpack[Options],
 ) -> Estimate:
     """Parameters of a surface through the wells of one experiment, with profile intervals.
 
@@ -122,12 +133,9 @@ def fit_surface(
         What was set in each well, in the units that the function takes.
     signal : array, shape (wells,)
         What was read; NaN where a well is missing.
-    level, fixed, bounds, noise
-        As for `fit`.
-    excluded : sequence of str
-        Why a well takes no part; empty where it does.
-    label : str
-        For messages.
+    **options
+        `Options`: ``level``, ``fixed``, ``bounds`` and ``noise`` as for `fit`; ``excluded``, why a well
+        takes no part, empty where it does; ``label``, for messages.
 
     Returns
     -------
@@ -153,9 +161,7 @@ def fit_surface(
     rows = np.atleast_2d(np.asarray(signal, dtype=float))
     if len(rows) != 1:
         raise FitError(f"signal must be (wells,), found {np.shape(signal)}. Several experiments go to fit_surface_all.")
-    return fit_surface_all(
-        surface, conditions, rows, level=level, fixed=fixed, bounds=bounds, noise=noise, excluded=excluded, label=label
-    )[0]
+    return fit_surface_all(surface, conditions, rows, **options)[0]
 
 
 def fit_surface_all(
