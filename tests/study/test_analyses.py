@@ -143,4 +143,4 @@ def test_several_experiments_are_joined_in_two_stages_and_shown_first(tmp_path):
     assert together.estimate.n == len(single) == 3
     mean = np.exp(np.mean([np.log(one.estimate["ki"].best) for one in single]))
     assert together.estimate["ki"].best == pytest.approx(mean)
-    assert [one.label for one in together.series] == ["experiment 1", "experiment 2", "experiment 3"]
+    assert [one.label for one in together.plots[0].series] == ["experiment 1", "experiment 2", "experiment 3"]

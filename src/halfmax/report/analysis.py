@@ -10,7 +10,7 @@ import numpy as np
 
 from halfmax.estimate import Parameter
 from halfmax.estimate.combining import is_combination
-from halfmax.report.document import Analysis, Series, StudyReport
+from halfmax.report.document import Analysis, Plot, Series, StudyReport
 from halfmax.report.marks import Key, data, legend, point, points, simulated_label
 from halfmax.report.style import (
     GREY,
@@ -34,8 +34,8 @@ _TIMES = ((86400.0, 3 * 86400.0, "d"), (3600.0, 3 * 3600.0, "h"), (60.0, 180.0, 
 Row = dict[str, Any]
 
 
-def analysis_figure(analysis: Analysis, *, simulated: bool) -> Any:
-    """Figure of one analysis: every well of every condition, and the fit.
+def analysis_figure(analysis: Analysis, plot: Plot, *, simulated: bool) -> Any:
+    """One plot of an analysis: every well of every condition, and the fit.
 
     Returns
     -------
@@ -43,26 +43,26 @@ def analysis_figure(analysis: Analysis, *, simulated: bool) -> Any:
     """
     import altair as alt
 
-    axis = _Axis(analysis)
-    x, y = axis.encoding(), _y(analysis)
-    tones = [OKABE_ITO[i % len(OKABE_ITO)] for i in range(len(analysis.series))]
-    wells = [row for i, one in enumerate(analysis.series) for row in _wells(one, i, tones[i], axis)]
-    lines = [row for i, one in enumerate(analysis.series) for row in _line(one, i, tones[i], axis)]
+    axis = _Axis(plot)
+    x, y = axis.encoding(), _y(plot)
+    tones = [OKABE_ITO[i % len(OKABE_ITO)] for i in range(len(plot.series))]
+    wells = [row for i, one in enumerate(plot.series) for row in _wells(one, i, tones[i], axis)]
+    lines = [row for i, one in enumerate(plot.series) for row in _line(one, i, tones[i], axis)]
     layers = [_drawn(lines, x, y, simulated=simulated)] if lines else []
     layers += [points(wells, x, y), *simulated_label(simulated, WIDTH)]
-    plot = alt.layer(*layers, width=WIDTH, height=HEIGHT)
-    keys = [Key(_look(i, tone), one.label) for i, (one, tone) in enumerate(zip(analysis.series, tones, strict=True))]
+    drawn = alt.layer(*layers, width=WIDTH, height=HEIGHT)
+    keys = [Key(_look(i, tone), one.label) for i, (one, tone) in enumerate(zip(plot.series, tones, strict=True))]
     keys.append(Key(point("M-1.6,0L1.6,0", GREY, GREY, 50, 1.7), f"fit{' (dashed: simulated)' if simulated else ''}"))
     title = alt.TitleParams(text=analysis.title, subtitle=analysis.answer, subtitleColor=INK)
-    return alt.vconcat(plot, legend(keys, WIDTH), title=title, config=configuration(simulated=simulated))
+    return alt.vconcat(drawn, legend(keys, WIDTH), title=title, config=configuration(simulated=simulated))
 
 
 class _Axis:
     """Where an abscissa stands: concentrations on a logarithm with none beyond a break, times in a readable unit."""
 
-    def __init__(self, analysis: Analysis) -> None:
-        values = np.concatenate([np.concatenate([one.x, one.at]) for one in analysis.series])
-        self.title, self.log = analysis.x_title, analysis.x_kind == "concentration"
+    def __init__(self, plot: Plot) -> None:
+        values = np.concatenate([np.concatenate([one.x, one.at]) for one in plot.series])
+        self.title, self.log = plot.x_title, plot.x_kind == "concentration"
         self.scale, self.none = 1.0, math.nan
         if self.log:
             above = values[values > 0]
@@ -71,7 +71,7 @@ class _Axis:
                 self.none = self.low / 10 ** (0.25 + 0.08 * math.log10(self.high / self.low))
         else:
             self.low, self.high = float(values.min()), float(values.max())
-        if analysis.x_kind == "time":
+        if plot.x_kind == "time":
             self.scale, unit = next((size, name) for size, least, name in _TIMES if self.high >= least)
             self.title = f"{self.title} ({unit})"
 
@@ -95,15 +95,15 @@ class _Axis:
         )  # fmt: skip
 
 
-def _y(analysis: Analysis) -> Any:
+def _y(plot: Plot) -> Any:
     import altair as alt
 
-    values = np.concatenate([np.concatenate([one.y, one.line]) for one in analysis.series])
+    values = np.concatenate([np.concatenate([one.y, one.line]) for one in plot.series])
     values = values[np.isfinite(values)]
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
     pad = 0.04 * (high - low or 1.0)
     return alt.Y(
-        "y:Q", title=analysis.y_title, axis=alt.Axis(grid=True, tickCount=6),
+        "y:Q", title=plot.y_title, axis=alt.Axis(grid=True, tickCount=6),
         scale=alt.Scale(domain=[low - pad, high + pad], nice=False, zero=False),
     )  # fmt: skip
 
@@ -135,10 +135,10 @@ def _drawn(rows: Sequence[Row], x: Any, y: Any, *, simulated: bool) -> Any:
     return line.encode(x=x, y=y, stroke=alt.Stroke("tone:N", scale=None), detail=alt.Detail("series:N"))
 
 
-def analysis_alt(analysis: Analysis) -> str:
-    """The figure in words, with its numbers."""
-    wells = sum(one.y.size for one in analysis.series)
-    return f"{analysis.title}: {wells} wells in {len(analysis.series)} conditions. {analysis.answer}."
+def analysis_alt(analysis: Analysis, plot: Plot) -> str:
+    """A plot in words, with its numbers."""
+    wells = sum(one.y.size for one in plot.series)
+    return f"{analysis.title}: {plot.y_title}, {wells} points in {len(plot.series)} conditions. {analysis.answer}."
 
 
 def analysis_table(report: StudyReport, analysis: Analysis, index: int) -> Table:

@@ -53,12 +53,12 @@ READ_PLATES = (
 
 @dataclass(frozen=True)
 class CurvePart:
-    """One curve or analysis: its figure, its table (the fits of its experiments), what is to be said besides."""
+    """One curve or analysis: its figures, its table (the fits of its experiments), what is to be said besides."""
 
     title: str
     answer: str
     status: str
-    figure: Figure
+    figures: tuple[Figure, ...]
     table: Table
     notes: tuple[str, ...]
 
@@ -174,7 +174,7 @@ def _curve_part(report: StudyReport, curve: Curve, index: int, figure: Figure) -
     notes = [f"{who}: {note}" if (who := which(curve, fits)) else note for note, fits in found.items()]
     return CurvePart(
         row_label(curve), curve.combined["ec50"].text(),
-        "" if curve.combined.status == "ok" else curve.combined.status, figure,
+        "" if curve.combined.status == "ok" else curve.combined.status, (figure,),
         experiment_table(report, curve, index), (*curve.combined.notes, *notes),
     )  # fmt: skip
 
@@ -182,17 +182,17 @@ def _curve_part(report: StudyReport, curve: Curve, index: int, figure: Figure) -
 def _sections(report: StudyReport, drawn: Sequence[Figure]) -> Iterator[SectionPart]:
     for section, title in SECTIONS.items():
         parts = tuple(
-            _analysis_part(report, one, index, figure)
-            for index, (one, figure) in enumerate(zip(report.analyses, drawn, strict=True))
+            _analysis_part(report, one, index, tuple(figure for figure in drawn if figure.index == index))
+            for index, one in enumerate(report.analyses)
             if one.section == section
         )
         if parts:
             yield SectionPart(section, title, parts)
 
 
-def _analysis_part(report: StudyReport, one: Analysis, index: int, figure: Figure) -> CurvePart:
+def _analysis_part(report: StudyReport, one: Analysis, index: int, drawn: tuple[Figure, ...]) -> CurvePart:
     notes = (*one.notes, *one.estimate.notes)
-    return CurvePart(one.title, one.answer, one.sentence, figure, analysis_table(report, one, index), notes)
+    return CurvePart(one.title, one.answer, one.sentence, drawn, analysis_table(report, one, index), notes)
 
 
 def _plate_part(plate: Plate, figure: Figure) -> PlatePart:

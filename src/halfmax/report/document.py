@@ -16,7 +16,7 @@ from halfmax.table import Source
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Analysis", "Comparison", "Curve", "Exclusion", "Plate", "Provenance", "Series", "StudyReport"]
+__all__ = ["Analysis", "Comparison", "Curve", "Exclusion", "Plate", "Plot", "Provenance", "Series", "StudyReport"]
 
 Array = NDArray[np.float64]
 #: What an analysis belongs to; the sections of a report, in their order.
@@ -101,6 +101,30 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Plot:
+    """Wells of several conditions against one abscissa, and the fit.
+
+    Parameters
+    ----------
+    x_title, y_title : str
+    x_kind : {"concentration", "time", "plain"}
+        A concentration is drawn on a logarithmic axis, with none beyond its break.
+    series : tuple of Series
+    caption : str
+        What is seen.
+    y_log : bool
+        Whether the ordinate is logarithmic too.
+    """
+
+    x_title: str
+    x_kind: Literal["concentration", "time", "plain"]
+    y_title: str
+    series: tuple[Series, ...]
+    caption: str = "Every well is a point; lines: the fit."
+    y_log: bool = False
+
+
+@dataclass(frozen=True)
 class Analysis:
     """One analysis whose answer is not an EC50: binding, kinetics, receptor theory.
 
@@ -114,10 +138,8 @@ class Analysis:
         What can be said and what cannot, and what experiment would tell.
     estimate : Estimate
         Its parameters are the table.
-    x_title, y_title : str
-    x_kind : {"concentration", "time", "plain"}
-        A concentration is drawn on a logarithmic axis, with none beyond its break.
-    series : tuple of Series
+    plots : tuple of Plot
+        The first shows data and fit; others are for the eye.
     notes : tuple of str
     methods : tuple of str
         How it was made, in sentences for the methods section.
@@ -128,10 +150,7 @@ class Analysis:
     answer: str
     sentence: str
     estimate: Estimate
-    x_title: str
-    x_kind: Literal["concentration", "time", "plain"]
-    y_title: str
-    series: tuple[Series, ...]
+    plots: tuple[Plot, ...]
     notes: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
 

@@ -107,10 +107,11 @@ def _curves(report: StudyReport) -> Iterator[Figure]:
 
 def _analyses(report: StudyReport) -> Iterator[Figure]:
     for index, one in enumerate(report.analyses):
-        chart = analysis_figure(one, simulated=report.simulated)
-        name = f"analysis-{index + 1}-{_plain(one.title)}"
-        caption = f"{one.title}. Every well is a point; lines: the fit."
-        yield Figure(name, "analysis", index, _said(caption, report), _said(analysis_alt(one), report), chart)
+        for number, plot in enumerate(one.plots, start=1):
+            chart = analysis_figure(one, plot, simulated=report.simulated)
+            name = f"analysis-{index + 1}{'' if number == 1 else f'-{number}'}-{_plain(one.title)}"
+            caption = _said(f"{one.title}. {plot.caption}", report)
+            yield Figure(name, "analysis", index, caption, _said(analysis_alt(one, plot), report), chart)
 
 
 def _plates(report: StudyReport) -> Iterator[Figure]:

@@ -102,13 +102,13 @@ def _told(content: Content, folder: Path) -> dict[str, Any]:
 def _part(part: CurvePart, folder: Path) -> dict[str, Any]:
     return {
         "title": part.title, "answer": part.answer, "status": part.status, "notes": list(part.notes),
-        "figure": _figure(part.figure, folder), "table": _table(part.table),
+        "figures": [_figure(figure, folder) for figure in part.figures], "table": _table(part.table),
     }  # fmt: skip
 
 
 def _figure(figure: Figure, folder: Path) -> dict[str, str]:
     """Write a figure beside the document, in the document's own face."""
-    name = f"{figure.kind}-{figure.index}.svg"
+    name = f"{figure.name}.svg"
     text = re.sub(r'font-family="[^"]*"', f'font-family="{_FACE}"', svg_of(figure))
     (folder / name).write_text(text, encoding="utf-8")
     return {"file": name, "alt": figure.alt, "caption": figure.caption}

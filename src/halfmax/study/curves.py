@@ -13,7 +13,7 @@ from halfmax.errors import HalfmaxError
 from halfmax.estimate import Estimate, absolute_ec50, average_plates, combine, fit_all, leave_one_out, zero_of
 from halfmax.report.document import Curve
 from halfmax.response import Response
-from halfmax.study.document import Viability
+from halfmax.study.entries import Viability
 
 if TYPE_CHECKING:
     from halfmax.reference import Value

@@ -17,7 +17,8 @@ from halfmax.estimate import Estimate, compare, fit_all
 from halfmax.report.document import Comparison, Curve, Exclusion, Plate, Provenance, StudyReport
 from halfmax.study.analyses import analyses_of, check_there, files_of
 from halfmax.study.curves import curves_of
-from halfmax.study.document import PlateEntry, StudyDocument, Viability, load
+from halfmax.study.document import StudyDocument, load
+from halfmax.study.entries import PlateEntry, Viability
 from halfmax.study.tables import read_table
 from halfmax.table import AssayTable, Source
 from halfmax.units import duration
@@ -117,7 +118,7 @@ def analyse(
     progress("fitting binding, kinetics and function" if others else "judging plates", 2, 4)
     found = list(analyses_of(document, folder, simulated=simulated))
     compounds = list(dict.fromkeys(curve.compound for curve in cells.curves))
-    sources = [*cells.sources, *(source for _, own in found for source in own)]
+    sources = [*cells.sources, *(source for one in found for source in one.sources)]
     sources += [Source.of(study_file, reader="study")] if study_file else []
     return StudyReport(
         title=document.study.title,
@@ -131,7 +132,7 @@ def analyse(
         exclusions=tuple(Exclusion(*key, reason) for key, reason in cells.exclusions.items()),
         discrepancies=tuple(d for compound in _known_ligands(compounds) for d in discrepancies(compound)),
         provenance=_provenance(document, sources),
-        analyses=tuple(analysis for analysis, _ in found),
+        analyses=tuple(one.analysis for one in found),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from halfmax.errors import FileError, TableError
 from halfmax.readers import long
-from halfmax.study.document import TableEntry
+from halfmax.study.entries import TableEntry
 from halfmax.table import AssayTable, Source
 from halfmax.units import duration
 from halfmax.wells import PLATE_SHAPES, well_name

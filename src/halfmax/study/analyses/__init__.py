@@ -1,0 +1,41 @@
+"""Binding, kinetics and receptor theory of a study: each entry → its analyses for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from halfmax.errors import StudyError
+from halfmax.study.analyses import binding, function, kinetics
+from halfmax.study.analyses.table import Found
+from halfmax.study.document import StudyDocument
+
+__all__ = ["analyses_of", "check_there", "files_of"]
+
+#: Who analyses the entries of which section; in the order of the report.
+_WHO: dict[str, Callable[[Any, Path, float, bool], Iterator[Found]]] = {
+    "binding": binding.binding, "inactivation": kinetics.inactivation, "washout": kinetics.washout,
+    "function": function.function,
+}  # fmt: skip
+
+
+def files_of(document: StudyDocument) -> tuple[str, ...]:
+    """Files that the analyses of a study are made from."""
+    return tuple(file for section in _WHO for entry in getattr(document, section) for file in entry.files)
+
+
+def analyses_of(document: StudyDocument, folder: Path, *, simulated: bool) -> Iterator[Found]:
+    """Each analysis of a study with the files it came from, in the order of the report."""
+    for section, analysed in _WHO.items():
+        for entry in getattr(document, section):
+            yield from analysed(entry, folder, document.study.level, simulated)
+
+
+def check_there(document: StudyDocument) -> None:
+    """Refuse a study without anything to analyse."""
+    if not any(getattr(document, section) for section in ("plate", "table", *_WHO)):
+        raise StudyError(
+            "study.toml names nothing to analyse. Add a [[plate]] with file and layout, a [[table]] with its columns, "
+            f"or {', '.join(f'[[{section}]]' for section in _WHO)}."
+        )
