@@ -282,7 +282,7 @@ def operational_hill(
 
     References
     ----------
-    .. [1] Randáková, Nelic & Jakubík (2023), Sci Rep 13, doi 10.1038/s41598-023-45004-7.
+    .. [1] Randáková, Nelic & Jakubík (2023), Sci Rep 13:17366, doi 10.1038/s41598-023-45004-7.
 
     Examples
     --------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,18 +26,22 @@ from halfmax.report.style import (
 from halfmax.report.tables import Table, heads, numbers, table_of
 from halfmax.units import format_concentration, format_duration
 
-__all__ = ["SECTIONS", "analysis_alt", "analysis_figure", "analysis_table", "findings_table"]
+__all__ = ["SECTIONS", "analysis_alt", "analysis_figure", "analysis_table", "findings_table", "shown", "words"]
 
 #: Sections of a report that are made of analyses: their titles.
 SECTIONS = {"binding": "Binding", "kinetics": "Kinetics", "function": "Receptor theory"}
 WIDTH, HEIGHT = 440, 280
 _WORDS = {"=": "identified", ">": "one-sided: above a bound", "<": "one-sided: below a bound", "?": "not identified"}
 _TIMES = ((86400.0, 3 * 86400.0, "d"), (3600.0, 3 * 3600.0, "h"), (60.0, 180.0, "min"), (1.0, 0.0, "s"))
+_DASH, _ARROW = "M-1.6,0L1.6,0", "M0,-1.2L0,0.8M-0.6,0.2L0,0.9L0.6,0.2"
 Row = dict[str, Any]
 
 
 def analysis_figure(analysis: Analysis, plot: Plot, *, simulated: bool) -> Any:
     """One plot of an analysis: every well of every condition, and the fit.
+
+    Beyond the colours there are, conditions come in the same colours with open symbols of another shape. On a
+    logarithmic ordinate, wells at or below zero are arrows on its lower edge.
 
     Returns
     -------
@@ -43,18 +49,39 @@ def analysis_figure(analysis: Analysis, plot: Plot, *, simulated: bool) -> Any:
     """
     import altair as alt
 
-    axis = _Axis(plot)
-    x, y = axis.encoding(), _y(plot)
-    tones = [OKABE_ITO[i % len(OKABE_ITO)] for i in range(len(plot.series))]
-    wells = [row for i, one in enumerate(plot.series) for row in _wells(one, i, tones[i], axis)]
-    lines = [row for i, one in enumerate(plot.series) for row in _line(one, i, tones[i], axis)]
+    axis, ordinate = _Axis(plot), _Ordinate(plot)
+    x, y = axis.encoding(), ordinate.encoding()
+    wells = [row for i, one in enumerate(plot.series) for row in _wells(one, i, axis, ordinate)]
+    lines = [row for i, one in enumerate(plot.series) for row in _line(one, i, axis, ordinate)]
     layers = [_drawn(lines, x, y, simulated=simulated)] if lines else []
-    layers += [points(wells, x, y), *simulated_label(simulated, WIDTH)]
-    drawn = alt.layer(*layers, width=WIDTH, height=HEIGHT)
-    keys = [Key(_look(i, tone), one.label) for i, (one, tone) in enumerate(zip(plot.series, tones, strict=True))]
-    keys.append(Key(point("M-1.6,0L1.6,0", GREY, GREY, 50, 1.7), f"fit{' (dashed: simulated)' if simulated else ''}"))
-    title = alt.TitleParams(text=analysis.title, subtitle=analysis.answer, subtitleColor=INK)
+    layers += [points(wells, x, y)] if wells else []
+    drawn = alt.layer(*layers, *simulated_label(simulated, WIDTH), width=WIDTH, height=HEIGHT)
+    title = alt.TitleParams(
+        text=_wrapped(analysis.title, 60), subtitle=_wrapped(analysis.answer, 68), subtitleColor=INK
+    )
+    keys = _keys(plot, ordinate, simulated=simulated)
     return alt.vconcat(drawn, legend(keys, WIDTH), title=title, config=configuration(simulated=simulated))
+
+
+def _wrapped(text: str, width: int) -> str | list[str]:
+    """Text as lines of at most so many letters, for a title; as it is where it is short."""
+    return textwrap.wrap(text, width) if len(text) > width else text
+
+
+def _keys(plot: Plot, ordinate: _Ordinate, *, simulated: bool) -> list[Key]:
+    """What the legend shows: a symbol for wells, a dash in its colour for a line alone."""
+    dashed = " (dashed: simulated)" if simulated else ""
+    keys = [
+        Key(_look(i) if one.x.size else point(_DASH, _tone(i), _tone(i), 50, 1.7), one.label)
+        for i, one in enumerate(plot.series)
+    ]
+    if any(one.x.size and one.at.size for one in plot.series):
+        keys.append(Key(point(_DASH, GREY, GREY, 50, 1.7), f"fit{dashed}"))
+    elif dashed and any(one.at.size for one in plot.series):
+        keys.append(Key(point("M0,0", GREY, GREY, 1, 0), "dashed: simulated"))
+    if any(ordinate.is_below(y) for one in plot.series for y in one.y.tolist()):
+        keys.append(Key(point(_ARROW, GREY, GREY, 50, 1.2), "at or below 0"))
+    return keys
 
 
 class _Axis:
@@ -95,36 +122,71 @@ class _Axis:
         )  # fmt: skip
 
 
-def _y(plot: Plot) -> Any:
-    import altair as alt
+class _Ordinate:
+    """Where signals stand: on a line from zero, or on a logarithm whose lower edge takes what has none."""
 
-    values = np.concatenate([np.concatenate([one.y, one.line]) for one in plot.series])
-    values = values[np.isfinite(values)]
-    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    pad = 0.04 * (high - low or 1.0)
-    return alt.Y(
-        "y:Q", title=plot.y_title, axis=alt.Axis(grid=True, tickCount=6),
-        scale=alt.Scale(domain=[low - pad, high + pad], nice=False, zero=False),
-    )  # fmt: skip
+    def __init__(self, plot: Plot) -> None:
+        values = np.concatenate([np.concatenate([one.y, one.line]) for one in plot.series])
+        values = values[np.isfinite(values)]
+        self.title, self.log = plot.y_title, plot.y_log and bool((values > 0).any())
+        if self.log:
+            values = values[values > 0]
+            self.low, self.high = float(values.min()) / 1.15, float(values.max()) * 1.15
+        else:
+            low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+            pad = 0.04 * (high - low or 1.0)
+            self.low, self.high = low - pad, high + pad
+
+    def is_below(self, value: float) -> bool:
+        """Whether a signal has no logarithm."""
+        return self.log and value <= 0
+
+    def place(self, value: float) -> float:
+        """Where a signal stands on the axis."""
+        return self.low if self.is_below(value) else float(f"{value:.5g}")
+
+    def encoding(self) -> Any:
+        """The axis for altair."""
+        import altair as alt
+
+        if not self.log:
+            scale = alt.Scale(domain=[self.low, self.high], nice=False, zero=False)
+            return alt.Y("y:Q", title=self.title, axis=alt.Axis(grid=True, tickCount=6), scale=scale)
+        ticks = concentration_ticks(self.low, self.high)
+        labels = concentration_expression(ticks, {}, molar=False)
+        return alt.Y(
+            "y:Q", title=f"{self.title} (log scale)", axis=alt.Axis(values=ticks, labelExpr=labels, grid=True),
+            scale=alt.Scale(type="log", domain=[self.low, self.high], nice=False),
+        )  # fmt: skip
 
 
-def _look(index: int, tone: str) -> Row:
-    return point(SHAPES[index % len(SHAPES)], tone, "white", 40, 0.5)
+def _tone(index: int) -> str:
+    return OKABE_ITO[index % len(OKABE_ITO)]
 
 
-def _wells(one: Series, index: int, tone: str, axis: _Axis) -> list[Row]:
+def _look(index: int) -> Row:
+    """Symbol of a condition: filled while there are colours, then open and of another shape: no two are alike."""
+    turn, tone = index // len(OKABE_ITO), _tone(index)
+    shape = SHAPES[(index + 3 * turn) % len(OKABE_ITO)]
+    return point(shape, "white", tone, 36, 1.5) if turn else point(shape, tone, "white", 40, 0.5)
+
+
+def _wells(one: Series, index: int, axis: _Axis, ordinate: _Ordinate) -> list[Row]:
     rows = []
     for x, y in zip(one.x.tolist(), one.y.tolist(), strict=True):
         if math.isfinite(y):
-            shown = format_concentration(x) if axis.log else f"{x / axis.scale:.3g}"
-            look = _look(index, tone) | {"tip": f"{one.label}, {shown}: {y:.4g}"}
-            rows.append({"x": axis.place(x), "y": y, **look})
+            said = format_concentration(x) if axis.log else f"{x / axis.scale:.3g}"
+            look = _look(index) | {"tip": f"{one.label}, {said}: {y:.4g}"}
+            if ordinate.is_below(y):
+                look |= {"shape": _ARROW, "stroke": _tone(index), "width": 1.2}
+            rows.append({"x": axis.place(x), "y": ordinate.place(y), **look})
     return rows
 
 
-def _line(one: Series, index: int, tone: str, axis: _Axis) -> list[Row]:
+def _line(one: Series, index: int, axis: _Axis, ordinate: _Ordinate) -> list[Row]:
     pairs = [(x, y) for x, y in zip(one.at.tolist(), one.line.tolist(), strict=True) if math.isfinite(y)]
-    return [{"x": axis.place(x), "y": float(f"{y:.5g}"), "tone": tone, "series": index} for x, y in pairs]
+    pairs = [(x, y) for x, y in pairs if not ordinate.is_below(y)]
+    return [{"x": axis.place(x), "y": ordinate.place(y), "tone": _tone(index), "series": index} for x, y in pairs]
 
 
 def _drawn(rows: Sequence[Row], x: Any, y: Any, *, simulated: bool) -> Any:
@@ -137,18 +199,22 @@ def _drawn(rows: Sequence[Row], x: Any, y: Any, *, simulated: bool) -> Any:
 
 def analysis_alt(analysis: Analysis, plot: Plot) -> str:
     """A plot in words, with its numbers."""
-    wells = sum(one.y.size for one in plot.series)
-    return f"{analysis.title}: {plot.y_title}, {wells} points in {len(plot.series)} conditions. {analysis.answer}."
+    counts = [one.y.size for one in plot.series if one.y.size]
+    alone = [one.label for one in plot.series if one.at.size and not one.y.size]
+    lines = f"; lines: {', '.join(alone)}" if alone else ""
+    conditions = f"{len(counts)} condition{'s' * (len(counts) != 1)}"
+    said = f"{plot.y_title} against {plot.x_title}, {sum(counts)} points in {conditions}{lines}"
+    return f"{analysis.title}: {said}. {analysis.answer}."
 
 
 def analysis_table(report: StudyReport, analysis: Analysis, index: int) -> Table:
     """Every parameter of an analysis with its interval, and what the data say of it."""
-    found = analysis.estimate.parameters
+    found, conditions = analysis.estimate.parameters, _conditions(analysis)
     level = f"{100 * analysis.estimate.level:.0f} %"
     return table_of(
         report, f"analysis-{index + 1}", f"{analysis.title}: parameters with their {level} intervals.",
         ("parameter", f"value ({level} interval)", "verdict", "interval by"),
-        [(words(one.name), shown(one), _WORDS[one.operator], one.method) for one in found], (),
+        [(words(one.name, conditions), shown(one), _WORDS[one.operator], one.method) for one in found], (),
         ("parameter", "unit", *heads("value", ""), "method"),
         [(one.name, one.unit, *numbers(one), one.method) for one in found],
     )  # fmt: skip
@@ -166,13 +232,36 @@ def findings_table(report: StudyReport) -> Table | None:
     return table_of(report, "findings", caption, ("assay", "analysis", "answer", "of"), rows, (3,))
 
 
-def words(name: str) -> str:
-    """A parameter as the field writes it."""
-    return _NAMES.get(name, name.replace("_", " "))
+def _conditions(analysis: Analysis) -> tuple[str, ...]:
+    """What the wells of an analysis are called in its legends."""
+    return tuple(one.label.removeprefix("after ") for plot in analysis.plots for one in plot.series)
+
+
+def words(name: str, conditions: Iterable[str] = ()) -> str:
+    """A parameter as the field writes it; `conditions` are names that its name may end with, as they are written.
+
+    Examples
+    --------
+    >>> words("tau_CB_64D", ["CB-64D"]), words("q_1p5_uM"), words("em")
+    ('τ of CB-64D', 'q after 1.5 µM', 'E_m')
+    """
+    if name in _NAMES:
+        return _NAMES[name]
+    start, _, end = name.partition("_")
+    if start not in _OF or not end:
+        return name.replace("_", " ")
+    written = {re.sub(r"[^0-9A-Za-z]+", "_", one).strip("_"): one for one in conditions}
+    dose = re.fullmatch(r"(\d+)(?:p(\d+))?_([a-z]?)M", end)
+    if dose and start == "q":
+        number, rest, prefix = dose.groups()
+        written[end] = f"{number}{'.' + rest if rest else ''} {prefix.replace('u', 'µ')}M"
+    return _OF[start].format(written.get(end, end.replace("_", " ")))
 
 
 def shown(parameter: Parameter) -> str:
-    """Value with interval; rates by the minute, where that reads better."""
+    """Value with interval; rates by the minute, where that reads better, and tau/KA as its logarithm."""
+    if parameter.name.startswith("transduction") and parameter.unit == "1/M" and parameter.best > 0:
+        return _log10(parameter).text()
     if parameter.unit == "1/s" and max(abs(parameter.best), abs(parameter.value)) < 0.1:
         return parameter.scaled(60.0, "/min").text()
     if parameter.unit == "1/(M s)":
@@ -183,9 +272,18 @@ def shown(parameter: Parameter) -> str:
     return parameter.text()
 
 
+def _log10(parameter: Parameter) -> Parameter:
+    """Logarithm of a positive quantity with its interval."""
+    low = math.log10(parameter.low) if parameter.low > 0 else -math.inf
+    return Parameter.bounded(parameter.name, math.log10(parameter.best), low, math.log10(parameter.high))
+
+
+#: Beginnings of the names of parameters that there is one of for each condition.
+_OF = {"tau": "τ of {}", "ka": "K_A of {}", "transduction": "log(τ/K_A) of {}", "q": "q after {}"}
 _NAMES = {
     "ki": "Ki", "kd": "Kd", "ic50": "IC50", "bmax": "Bmax", "kinact": "kinact", "k_inact_half": "K_I",
     "k_inact_ratio": "kinact / K_I", "kobs": "k_obs", "kon": "k_on", "koff": "k_off", "nsb": "non-specific binding",
     "pa2": "pA2", "kb": "K_B", "tau": "τ", "ka": "K_A", "em": "E_m", "ec50": "EC50", "emax": "E_max",
     "hill_slope": "Hill slope", "schild_slope": "Schild slope", "ki_cheng_prusoff": "Ki (Cheng–Prusoff)",
+    "transduction": "log(τ/K_A)", "inactivation_efficiency": "kinact / K_I",
 }  # fmt: skip

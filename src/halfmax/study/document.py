@@ -21,8 +21,10 @@ from halfmax.study.entries import (
     InactivationEntry,
     PlateEntry,
     Section,
+    SelectivityEntry,
     StudySection,
     TableEntry,
+    TimeCourseEntry,
     Viability,
     WashoutEntry,
 )
@@ -38,7 +40,9 @@ class StudyDocument(Section):
     plate: list[PlateEntry] = Field(default_factory=list)
     table: list[TableEntry] = Field(default_factory=list)
     binding: list[BindingEntry] = Field(default_factory=list)
+    selectivity: list[SelectivityEntry] = Field(default_factory=list)
     inactivation: list[InactivationEntry] = Field(default_factory=list)
+    time_course: list[TimeCourseEntry] = Field(default_factory=list)
     washout: list[WashoutEntry] = Field(default_factory=list)
     function: list[FunctionEntry] = Field(default_factory=list)
     exclude: list[Exclude] = Field(default_factory=list)
@@ -51,7 +55,9 @@ _SECTIONS: dict[str, type[Section]] = {
     "plate": PlateEntry,
     "table": TableEntry,
     "binding": BindingEntry,
+    "selectivity": SelectivityEntry,
     "inactivation": InactivationEntry,
+    "time_course": TimeCourseEntry,
     "washout": WashoutEntry,
     "function": FunctionEntry,
     "exclude": Exclude,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from halfmax.errors import RangeError
-from halfmax.units import concentration, concentration_factor, duration
+from halfmax.units import concentration, concentration_factor, convert, duration, split
 from halfmax.wells import PLATE_SHAPES, parse_well
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "InactivationEntry",
     "PlateEntry",
     "Section",
+    "SelectivityEntry",
     "StudySection",
     "TableEntry",
+    "TimeCourseEntry",
     "Viability",
     "WashoutEntry",
 ]
@@ -164,6 +167,12 @@ class BindingEntry(Section):
     protein: str = Field("", description='In a tube, such as "50 µg", or "0.1 mg/mL".')
     target: str = Field("", description='Such as "sigma-2".')
     masking: str = Field("", description='What masks another site, such as "100 nM (+)-pentazocine".')
+    receptor: str | None = Field(None, description="Sites in a tube where known, for depletion with counts.")
+    covalent: list[str] = Field(
+        default_factory=list, description="Compounds that may bind irreversibly: what their Ki leaves open is shown."
+    )
+    incubation_time: _Time = Field(None, description='Of the competition, such as "120 min"; for covalent compounds.')
+    off_half_life: _Time = Field(None, description="Of the radioligand; where not given, it equilibrates at once.")
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -174,33 +183,232 @@ class BindingEntry(Section):
     def _has_kd(self) -> BindingEntry:
         if self.analysis == "competition" and self.kd is None:
             raise RangeError('Ki needs the Kd of the radioligand. Add kd = "20 nM".')
-        if self.kd is not None:
-            concentration(self.kd)
+        for amount in (self.kd, self.receptor):
+            if amount is not None:
+                concentration(amount)
+        if self.covalent and self.incubation_time is None:
+            raise RangeError('the Ki of a covalent ligand depends on the time. Add incubation_time = "120 min".')
         return self
 
 
+class SelectivityEntry(Section):
+    """A Ki at one receptor over that at another, or over a published one."""
+
+    name: str = Field("selectivity", min_length=1, description="Title of the analysis.")
+    compound: str = Field(description="Compound, as the layouts write it.")
+    target: str = Field(description="Name of the [[binding]] of the receptor that is meant.")
+    other: str | None = Field(None, description="Name of the [[binding]] of the other receptor.")
+    other_ki: str | None = Field(None, description='Or a published Ki there, such as "> 10 µM".')
+
+    @model_validator(mode="after")
+    def _has_one_other(self) -> SelectivityEntry:
+        if (self.other is None) == (self.other_ki is None):
+            raise RangeError('give either other (a [[binding]]) or other_ki (such as "> 10 µM").')
+        return self
+
+
+class _Keys(NamedTuple):
+    """Keys of one analysis: what it needs, with an example of each, and what it may have besides."""
+
+    needs: Mapping[str, str]
+    may: tuple[str, ...] = ()
+
+
+def _has_its_keys(entry: Section, analysis: str, known: Mapping[str, _Keys]) -> None:
+    """Refuse an entry that lacks a key of its analysis, or has one of another."""
+    for name, example in known[analysis].needs.items():
+        if getattr(entry, name) in ("", None):
+            others = ", ".join(f'"{other}"' for other in known if other != analysis)
+            raise RangeError(
+                f'analysis = "{analysis}" needs {name}. Add {name} = {example}, or choose another analysis: {others}.'
+            )
+    for name in sorted(entry.model_fields_set):
+        owners = [other for other, keys in known.items() if name in keys.needs or name in keys.may]
+        if owners and analysis not in owners:
+            raise RangeError(
+                f'{name} has no meaning for analysis = "{analysis}". Remove it, or set analysis = "{owners[0]}".'
+            )
+
+
+def _is_concentration_unit(value: str) -> str:
+    if value:
+        concentration_factor(value)
+    return value
+
+
+def _is_time_unit(value: str) -> str:
+    duration(1, unit=value)
+    return value
+
+
+def _is_concentration(value: str) -> str:
+    if value and not concentration(value) > 0:
+        raise RangeError(f'a concentration above 0 was expected, found "{value}". Write it as "5 nM".')
+    return value
+
+
+def _rate(value: str, target: str, example: str) -> float:
+    """A rate constant in the unit `target`; it may be written ``0.12 /min``."""
+    try:
+        number, unit = split(value)
+        rate = convert(number, target, unit=f"1{unit}" if unit.startswith("/") else unit)
+    except RangeError:
+        rate = 0.0
+    if not rate > 0:
+        raise RangeError(f'a rate constant above 0 was expected, found "{value}". Write it as "{example}".')
+    return rate
+
+
+def _kon(value: str) -> float:
+    return _rate(value, "1/molar/second", "0.006 /nM/min")
+
+
+def _koff(value: str) -> float:
+    return _rate(value, "1/second", "0.12 /min")
+
+
+_ConcentrationUnit = Annotated[str, AfterValidator(_is_concentration_unit)]
+_TimeUnit = Annotated[str, AfterValidator(_is_time_unit)]
+_Concentration = Annotated[str, AfterValidator(_is_concentration)]
+
+_INACTIVATION = {
+    "endpoint": _Keys(
+        {"preincubation_column": '"preincubation"', "incubation_column": '"incubation"', "substrate": '"1.4 µM"',
+         "km": '"2.9 µM"', "kcat": "11", "enzyme": '"0.2 nM"'},
+        ("volume_before", "volume_after", "reversible", "fit_control", "quantity"),
+    ),
+    "sites": _Keys({"time_column": '"minutes"'}, ("quantity",)),
+    "rates": _Keys({}),
+}  # fmt: skip
+
+
 class InactivationEntry(Section):
-    """Inhibition after several pre-incubations with a covalent ligand, read once: kinact and K_I."""
+    """Inactivation by a covalent ligand: kinact, K_I and their ratio."""
 
     name: str = Field(min_length=1, description="Title of the analysis.")
-    file: str = Field(description="Table with one well a row, relative to study.toml.")
-    concentration_column: str = Field(description="Column of the inhibitor's concentrations; 0 is the control.")
-    unit: str = Field(description='Unit of the concentrations, such as "µM".')
-    preincubation_column: str = Field(description="Column of the times of inhibitor and enzyme alone.")
-    incubation_column: str = Field(description="Column of the times with substrate.")
-    time_unit: str = Field("min", description="Unit of both times.")
-    signal_column: str = Field(description="Column of the product, as percent of the control.")
-    substrate: str = Field(description='After its addition, such as "1.43 µM".')
-    km: str = Field(description="Michaelis constant of the substrate.")
-    kcat: float = Field(gt=0, description="Turnover of the substrate, by the time unit.")
-    enzyme: str = Field(description="During the pre-incubation.")
-    volume_before: float = Field(1.0, gt=0, description="Before the substrate is added, in any unit.")
-    volume_after: float = Field(1.0, gt=0, description="After it, in the same unit.")
+    file: str = Field(description="Table with one well, or one rate, a row, relative to study.toml.")
+    analysis: Literal["endpoint", "sites", "rates"] = Field(
+        "endpoint",
+        description="What was read: product once after several pre-incubations; sites or activity left after several "
+        "times with the ligand; or rates of inactivation (k_obs).",
+    )
+    concentration_column: str = Field(description="Column of the ligand's concentrations; 0 is the control.")
+    unit: _ConcentrationUnit = Field(description='Unit of the concentrations, such as "µM".')
+    signal_column: str = Field(
+        description="Column of the product (percent of the control), of the sites or activity left, or of k_obs by "
+        "the time unit."
+    )
+    time_unit: _TimeUnit = Field("min", description="Unit of all times, and of k_obs and kcat.")
+    quantity: str = Field("", description='What was read, for the axis, such as "sites left (%)". Not for "rates".')
+    noise: Literal["constant", "proportional", "power"] = Field(
+        "constant", description="Whether wells scatter alike, or as the signal, or as a power of it that is fitted."
+    )
+    time_column: str = Field("", description='For "sites": column of the times with the ligand.')
+    preincubation_column: str = Field("", description='For "endpoint": column of the times of ligand and enzyme alone.')
+    incubation_column: str = Field("", description='For "endpoint": column of the times with substrate.')
+    substrate: _Concentration = Field("", description='For "endpoint": after its addition, such as "1.43 µM".')
+    km: _Concentration = Field("", description='For "endpoint": Michaelis constant of the substrate.')
+    kcat: float | None = Field(None, gt=0, description='For "endpoint": turnover of the substrate, by the time unit.')
+    enzyme: _Concentration = Field("", description='For "endpoint": during the pre-incubation.')
+    volume_before: float = Field(
+        1.0, gt=0, description='For "endpoint": volume before the substrate is added, in any unit.'
+    )
+    volume_after: float = Field(1.0, gt=0, description='For "endpoint": volume after it, in the same unit.')
+    reversible: bool = Field(
+        False,
+        description='For "endpoint": whether the covalent bond opens again, at k6; kinact is then the k5 of EPIC-CoRe.',
+    )
+    fit_control: bool = Field(
+        False, description='For "endpoint": whether the signal without ligand is fitted; else the signal is percent.'
+    )
 
     @property
     def files(self) -> tuple[str, ...]:
         """Files that the analysis is made from."""
         return (self.file,)
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> InactivationEntry:
+        _has_its_keys(self, self.analysis, _INACTIVATION)
+        return self
+
+
+_TIME_COURSE = {
+    "radioligand": _Keys({"concentration_column": '"radioligand"', "unit": '"nM"'}),
+    "competitor": _Keys(
+        {"concentration_column": '"competitor"', "unit": '"nM"', "radioligand_kon": '"0.006 /nM/min"',
+         "radioligand_koff": '"0.12 /min"'},
+        ("radioligand_concentration", "radioligand_column"),
+    ),
+    "single": _Keys({}, ("model", "concentration_column", "unit")),
+}  # fmt: skip
+
+
+class TimeCourseEntry(Section):
+    """Binding in time: k_on and k_off of a radioligand, of a competitor beside it, or one course alone."""
+
+    name: str = Field(min_length=1, description="Title of the analysis.")
+    file: str = Field(description="Table with one reading a row, relative to study.toml.")
+    analysis: Literal["radioligand", "competitor", "single"] = Field(
+        "radioligand",
+        description="What is fitted: association of a radioligand at several concentrations; a radioligand beside an "
+        "unlabelled competitor (Motulsky and Mahan); or each course alone.",
+    )
+    time_column: str = Field(description="Column of the times since binding, or unbinding, began.")
+    time_unit: _TimeUnit = Field("min", description="Its unit.")
+    signal_column: str = Field(description="Column of specific binding; negative values stay.")
+    quantity: str = Field("specific binding", description="What was read, for the axis, with its unit.")
+    concentration_column: str = Field(
+        "",
+        description='Column of the concentrations of the radioligand, or of the competitor (0 is none). For "single", '
+        "where there is one, each concentration is a course of its own.",
+    )
+    unit: _ConcentrationUnit = Field("", description='Unit of these, and of radioligand_column, such as "nM".')
+    radioligand_concentration: _Concentration = Field(
+        "", description='For "competitor": the radioligand in all tubes, such as "5 nM".'
+    )
+    radioligand_column: str = Field(
+        "", description='For "competitor": column of the radioligand, where it is not the same in all tubes.'
+    )
+    radioligand_kon: str = Field("", description='For "competitor": k_on of the radioligand, such as "0.006 /nM/min".')
+    radioligand_koff: str = Field("", description='For "competitor": k_off of the radioligand, such as "0.12 /min".')
+    model: Literal["association", "dissociation"] = Field(
+        "association", description='For "single": whether binding rises to its plateau or falls to it.'
+    )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that the analysis is made from."""
+        return (self.file,)
+
+    @property
+    def radioligand_rates(self) -> tuple[float, float]:
+        """k_on in 1/(M s) and k_off in 1/s of the radioligand."""
+        return _kon(self.radioligand_kon), _koff(self.radioligand_koff)
+
+    @field_validator("radioligand_kon")
+    @classmethod
+    def _is_kon(cls, value: str) -> str:
+        _kon(value)
+        return value
+
+    @field_validator("radioligand_koff")
+    @classmethod
+    def _is_koff(cls, value: str) -> str:
+        _koff(value)
+        return value
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> TimeCourseEntry:
+        _has_its_keys(self, self.analysis, _TIME_COURSE)
+        if self.concentration_column and not self.unit:
+            raise RangeError('concentration_column has no unit. Add unit = "nM".')
+        if self.analysis == "competitor" and bool(self.radioligand_concentration) == bool(self.radioligand_column):
+            raise RangeError(
+                'a competition needs the radioligand once. Add either radioligand_concentration = "5 nM", or '
+                'radioligand_column = "radioligand".'
+            )
+        return self
 
 
 class WashoutEntry(Section):
@@ -220,21 +428,91 @@ class WashoutEntry(Section):
         return (self.file,)
 
 
+_FUNCTION = {
+    "antagonist": _Keys({"antagonist_column": '"SN79"'}, ("ligand",)),
+    "agonists": _Keys({"ligand_column": '"ligand"', "full": '"CB-64D"'}, ("hill_form",)),
+    "inactivation": _Keys({"treatment_column": '"treatment"', "control": '"none"'}),
+    "pretreatment": _Keys({"irreversible_column": '"CM572"'}, ("time", "time_column", "time_unit", "ligand")),
+    "together": _Keys({"irreversible_column": '"CM572"'}, ("time", "time_column", "time_unit", "ligand")),
+}  # fmt: skip
+
+
 class FunctionEntry(Section):
-    """Agonist curves beside several concentrations of an antagonist: pA2."""
+    """Curves of agonists: beside each other, beside an antagonist, after receptors were inactivated."""
 
     name: str = Field(min_length=1, description="Title of the analysis.")
     file: str = Field(description="Table with one well a row, relative to study.toml.")
-    agonist_column: str = Field(description="Column of the agonist's concentrations.")
-    antagonist_column: str = Field(description="Column of the antagonist's concentrations; 0 is none.")
-    unit: str = Field(description='Unit of both, such as "µM".')
+    analysis: Literal["antagonist", "agonists", "inactivation", "pretreatment", "together"] = Field(
+        "antagonist", description="What is fitted."
+    )
+    agonist_column: str = Field(description="Column of the agonist's concentrations; 0 is none.")
+    unit: _ConcentrationUnit = Field(description='Unit of all concentrations, such as "µM".')
     signal_column: str = Field(description="Column of the responses.")
     quantity: str = Field("response", description="What was measured, for the axes.")
+    antagonist_column: str | None = Field(
+        None, description="For antagonist: column of the antagonist's concentrations; 0 is none."
+    )
+    ligand_column: str | None = Field(None, description="For agonists: column of the agonists' names.")
+    full: str | None = Field(None, description='For agonists: the one that is taken to be full, such as "CB-64D".')
+    hill_form: bool = Field(False, description="For agonists: the Hill form of the operational model.")
+    treatment_column: str | None = Field(None, description="For inactivation: column of the treatments' names.")
+    control: str | None = Field(
+        None, description='For inactivation: the treatment that inactivates nothing, such as "none".'
+    )
+    irreversible_column: str | None = Field(
+        None,
+        description="For pretreatment and together: column of the irreversible ligand's concentrations; 0 is none.",
+    )
+    time: _Time = Field(
+        None,
+        description='How long the pretreatment was, or from adding both to reading, such as "60 min". A pretreatment '
+        "may go without: then each dose has its share of receptors left.",
+    )
+    time_column: str | None = Field(None, description="Column of these times, where there are several.")
+    time_unit: _TimeUnit = Field("min", description="Unit of that column.")
+    agonist: str = Field("", description='Name of the agonist, for axes and words, such as "CB-64D".')
+    ligand: str = Field("", description="Name of the antagonist or of the irreversible ligand, for legends and words.")
+    hold: list[str] = Field(
+        [],
+        description='What is known and not fitted, such as ["transducer_slope = 1", "ka = 250 nM"]; without a unit in '
+        "that of estimates.csv.",
+    )
 
     @property
     def files(self) -> tuple[str, ...]:
         """Files that the analysis is made from."""
         return (self.file,)
+
+    @property
+    def held(self) -> dict[str, float]:
+        """Value of each parameter that is not fitted; concentrations in M."""
+        return dict(map(self._read_held, self.hold))
+
+    @staticmethod
+    def _read_held(text: str) -> tuple[str, float]:
+        name, _, value = (part.strip() for part in text.partition("="))
+        if not (name and value):
+            raise RangeError(f'expected a name and its value, found "{text}". Write "transducer_slope = 1".')
+        number, unit = split(value)
+        return name, concentration(value) if unit else number
+
+    @field_validator("hold")
+    @classmethod
+    def _is_held_once(cls, value: list[str]) -> list[str]:
+        names = [cls._read_held(text)[0] for text in value]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise RangeError(f"{twice[0]} is held twice. Keep one of them.")
+        return value
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> FunctionEntry:
+        _has_its_keys(self, self.analysis, _FUNCTION)
+        if self.time and self.time_column:
+            raise RangeError("time and time_column both say it. Keep one of them.")
+        if self.analysis == "together" and not (self.time or self.time_column):
+            raise RangeError('analysis = "together" needs time or time_column. Add time = "60 min".')
+        return self
 
 
 class Exclude(Section):

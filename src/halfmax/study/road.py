@@ -116,7 +116,7 @@ def analyse(
     simulated = document.study.simulated or any(_says_simulated(folder / file) for file in (*wells, *others))
     cells = _analysed(document, folder, progress, simulated=simulated) if wells else _Viability()
     progress("fitting binding, kinetics and function" if others else "judging plates", 2, 4)
-    found = list(analyses_of(document, folder, simulated=simulated))
+    found = analyses_of(document, folder, simulated=simulated)
     compounds = list(dict.fromkeys(curve.compound for curve in cells.curves))
     sources = [*cells.sources, *(source for one in found for source in one.sources)]
     sources += [Source.of(study_file, reader="study")] if study_file else []

@@ -41,6 +41,19 @@ description = ""
 # radioligand = "[3H]DTG"
 # kd = "20 nM"
 
+# [[selectivity]]           # Ki at another receptor over that at the one that is meant
+# compound = "CM572"
+# target = "sigma-2"
+# other_ki = "> 10 µM"
+
+# [[time_course]]           # binding in time: k_on, k_off and Kd of a radioligand
+# name = "association"
+# file = "association.csv"
+# time_column = "min"
+# concentration_column = "radioligand"
+# unit = "nM"
+# signal_column = "bound"
+
 # [[inactivation]]          # a covalent ligand, read once after several pre-incubations: kinact and K_I
 # name = "inactivation"
 # file = "endpoint.csv"

@@ -8,6 +8,7 @@ from typing import Any
 
 from halfmax.errors import StudyError
 from halfmax.study.analyses import binding, function, kinetics
+from halfmax.study.analyses.selectivity import selectivities
 from halfmax.study.analyses.table import Found
 from halfmax.study.document import StudyDocument
 
@@ -15,8 +16,8 @@ __all__ = ["analyses_of", "check_there", "files_of"]
 
 #: Who analyses the entries of which section; in the order of the report.
 _WHO: dict[str, Callable[[Any, Path, float, bool], Iterator[Found]]] = {
-    "binding": binding.binding, "inactivation": kinetics.inactivation, "washout": kinetics.washout,
-    "function": function.function,
+    "binding": binding.binding, "time_course": kinetics.time_course,
+    "inactivation": kinetics.inactivation, "washout": kinetics.washout, "function": function.function,
 }  # fmt: skip
 
 
@@ -25,11 +26,16 @@ def files_of(document: StudyDocument) -> tuple[str, ...]:
     return tuple(file for section in _WHO for entry in getattr(document, section) for file in entry.files)
 
 
-def analyses_of(document: StudyDocument, folder: Path, *, simulated: bool) -> Iterator[Found]:
+def analyses_of(document: StudyDocument, folder: Path, *, simulated: bool) -> list[Found]:
     """Each analysis of a study with the files it came from, in the order of the report."""
+    found: list[Found] = []
     for section, analysed in _WHO.items():
         for entry in getattr(document, section):
-            yield from analysed(entry, folder, document.study.level, simulated)
+            found += analysed(entry, folder, document.study.level, simulated)
+        if section == "binding":
+            for ratio in document.selectivity:
+                found += selectivities(ratio, found, document.study.level)
+    return found
 
 
 def check_there(document: StudyDocument) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from halfmax.errors import TableError, nearest
 from halfmax.estimate import Estimate
-from halfmax.report.document import Analysis
+from halfmax.report.document import Analysis, Series
 from halfmax.table import Source
 
 __all__ = ["Array", "Found", "columns_of", "needed", "places", "status_of"]
@@ -21,10 +21,16 @@ Array = NDArray[np.float64]
 
 
 class Found(NamedTuple):
-    """An analysis, and the files it came from that no earlier one has named."""
+    """An analysis, and the files it came from that no earlier one has named.
+
+    `key` is entry and compound of the value that other entries refer to, and `percent` its
+    competition curves as percent of specific binding.
+    """
 
     analysis: Analysis
     sources: list[Source]
+    key: tuple[str, str] = ("", "")
+    percent: tuple[Series, ...] = ()
 
 
 def columns_of(
