@@ -48,7 +48,7 @@ def ridge_of(entry: BindingEntry, compound: str, ki: Parameter, radioligand: flo
     places = _start(ki.best, assay) * np.geomspace(1.0, _REACH, 61)
     best = splitting_time(ki.best, **assay, k_inact_half=places)
     estimate = _bounds(ki, assay, level, f"{entry.name}: {compound}")
-    then = _seen_after(best.time, ki, assay, places[[0, -1]])
+    then = [float(_seen(*pair, assay, best.time)) for pair in _pairs(ki.best, assay, places[[0, -1]])]
     sentence = (
         f"Any pair of K_I and kinact on the line gives a Ki of {format_concentration(ki.best)} after "
         f"{format_duration(assay['incubation_time'])}, so that K_I and kinact are not separable. After "
@@ -89,10 +89,12 @@ def _pairs(ki: float, assay: _Assay, half: Array) -> list[tuple[float, float]]:
     return list(zip(columns[0].tolist(), columns[1].tolist(), strict=True))
 
 
-def _seen_after(time: float, ki: Parameter, assay: _Assay, half: Array) -> list[float]:
-    """Apparent Ki of pairs of the ridge after another time."""
-    then: _Assay = {**assay, "incubation_time": time}
-    return [float(apparent_ki(k_inact_half=one, kinact=rate, **then)) for one, rate in _pairs(ki.best, assay, half)]
+def _seen(half: float, rate: float, assay: _Assay, time: Array | float) -> Array:
+    """Apparent Ki of a pair after other times, M."""
+    return apparent_ki(
+        k_inact_half=half, kinact=rate, incubation_time=time, radioligand=assay["radioligand"], kd=assay["kd"],
+        koff=assay.get("koff"),
+    )  # fmt: skip
 
 
 def _ridge_plot(ki: Parameter, assay: _Assay) -> Plot:
@@ -112,9 +114,9 @@ def _time_plot(ki: Parameter, assay: _Assay, times: Array) -> Plot:
     at = np.unique(np.r_[np.linspace(times.min(), _LONGER * waited, 61), waited])
     series = [Series("measured", np.array([waited]), np.array([1e9 * ki.best]), _NONE, _NONE)]
     for half, rate in _pairs(ki.best, assay, _start(ki.best, assay) * np.array(_SHOWN)):
-        seen = apparent_ki(k_inact_half=half, kinact=rate, **{**assay, "incubation_time": at})
+        seen = 1e9 * _seen(half, rate, assay, at)
         what = f"kinact {60 * rate:.2g} /min" if rate * waited > _NOTHING else "reversible"
-        series.append(Series(f"K_I {format_concentration(half)}, {what}", _NONE, _NONE, at, 1e9 * np.asarray(seen)))
+        series.append(Series(f"K_I {format_concentration(half)}, {what}", _NONE, _NONE, at, seen))
     return Plot(
         "incubation time", "time", "apparent Ki (nM)", tuple(series),
         "Pairs that one incubation time cannot tell apart, at other times.", y_log=True,
