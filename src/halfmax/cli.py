@@ -95,6 +95,47 @@ def run(
 
 
 @app.command()
+def movie(
+    files: Annotated[list[Path], typer.Argument(help="The recording; one file a channel where they are apart.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write, not there yet.")] = None,
+    masks: Annotated[Path | None, typer.Option(help="Label image, ROIs or _seg.npy of the first frame.")] = None,
+    stimuli: Annotated[Path | None, typer.Option(help="What was added and when: a table.")] = None,
+    channels: Annotated[str | None, typer.Option(help='Where the file does not say, such as "340,380".')] = None,
+    interval: Annotated[str | None, typer.Option(help='From frame to frame, such as "2 s".')] = None,
+    diameter: Annotated[float | None, typer.Option(help="Of a cell, pixels, where cells are to be found.")] = None,
+    settings: Annotated[Path | None, typer.Option(help="A TOML file with a [calcium] section.")] = None,
+    nwb: Annotated[bool, typer.Option("--nwb", help="Write the traces as NWB too.")] = False,
+    json: Json = False,
+    open_report: Open = False,
+    no_pdf: NoPdf = False,
+) -> None:
+    """Analyse one recording of calcium: cells, traces, responses, figures and report."""
+    from halfmax.study import run_movie
+    from halfmax.study.document import calcium_of
+
+    with _frames() as progress:
+        made = run_movie(
+            list(files), output, masks=masks, stimuli=stimuli, section=calcium_of(settings) if settings else None,
+            channels=channels.split(",") if channels else None, interval=interval, diameter=diameter, nwb=nwb,
+            pdf=not no_pdf, progress=progress,
+        )  # fmt: skip
+    if json:
+        _print_json(made.summary())
+        return
+    if made.report.simulated:
+        typer.echo("Simulated data: no instrument measured this.")
+    (one,) = made.report.analyses
+    typer.echo(f"{one.answer}\n{one.sentence}")
+    rate = made.frames * len(made.channels) / made.seconds
+    typer.echo(f"{made.frames} frames, {made.cells} cells, {made.seconds:.1f} s ({rate:.0f} pages/s)")
+    if made.folder is not None:
+        page = (made.folder / "report.html").resolve()
+        typer.echo(f"Report: {page}")
+        if open_report:
+            typer.launch(page.as_uri())
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
     files: Annotated[list[Path] | None, typer.Option("--from", help="Exports of the plate reader; repeat it.")] = None,
@@ -482,6 +523,24 @@ def _steps() -> Iterator[Progress]:
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+
+
+@contextmanager
+def _frames() -> Iterator[Progress]:
+    """Frames of a recording on stderr: a bar on a terminal, a line each quarter elsewhere."""
+    with _steps() as told:
+        if sys.stderr.isatty():
+            yield told
+            return
+        last: list[tuple[str, int]] = []
+
+        def quarters(what: str, done: int, of: int) -> None:
+            step = what, 4 * done // max(of, 1)
+            if [step] != last:
+                last[:] = [step]
+                told(what, done, of)
+
+        yield quarters
 
 
 def main() -> None:

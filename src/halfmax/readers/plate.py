@@ -16,7 +16,7 @@ from pathlib import Path
 
 from halfmax.errors import FileError, TableError
 from halfmax.readers.cell import Reading
-from halfmax.readers.formats import drawn, gen5, plain, softmax, tecan
+from halfmax.readers.formats import drawn, flipr, gen5, plain, softmax, tecan
 from halfmax.readers.sheet import Book, open_book
 from halfmax.table import AssayTable, Source
 
@@ -36,6 +36,7 @@ class Format:
 #: their own first, then the well list, then any drawn plate.
 FORMATS: tuple[Format, ...] = (
     Format("softmax", softmax.recognises, softmax.parse),
+    Format("flipr", flipr.recognises, flipr.parse),
     Format("gen5", gen5.recognises, gen5.parse),
     Format("bmg mars", drawn.recognises_mars, drawn.parse_mars),
     Format("envision", drawn.recognises_envision, drawn.parse_envision),
@@ -54,8 +55,8 @@ def read(path: str | Path) -> AssayTable:
     Parameters
     ----------
     path : str or Path
-        SoftMax Pro, Gen5, BMG MARS, EnVision, Kaleido, Tecan i-control or Magellan,
-        SkanIt; or a CSV, TSV, text or Excel file with a line per well or with
+        SoftMax Pro, FLIPR, Gen5, BMG MARS, EnVision, Kaleido, Tecan i-control or
+        Magellan, SkanIt; or a CSV, TSV, text or Excel file with a line per well or with
         plates of 8 × 12, 16 × 24 or 32 × 48. The name of the file does not matter.
 
     Returns
@@ -111,8 +112,8 @@ def _read_unknown(book: Book) -> AssayTable:
     begin = next((text for cells in book.head(1) for text in cells if text), "")
     refusal = (
         f'{book.file}: no plate in a form that halfmax knows (it begins with "{begin[:40]}"). Expected an export of '
-        "SoftMax Pro, Gen5, BMG MARS, EnVision, Kaleido, i-control, Magellan or SkanIt, a table with a column of "
-        "wells, or a drawn plate with row letters and column numbers. "
+        "SoftMax Pro, FLIPR, Gen5, BMG MARS, EnVision, Kaleido, i-control, Magellan or SkanIt, a table with a column "
+        "of wells, or a drawn plate with row letters and column numbers. "
     )
     if importlib.util.find_spec("allotropy") is None:
         raise FileError(

@@ -136,7 +136,7 @@ def content_of(report: StudyReport) -> Content:
     comparisons = comparison_table(report)
     said = methods(report, cite)
     doubts = tuple(Doubt(d.title, d.statement, d.consequence, cite(*d.citations)) for d in report.discrepancies)
-    banner = f"{SIMULATED.capitalize()}: no instrument measured these wells." if report.simulated else ""
+    banner = f"{SIMULATED.capitalize()}: no instrument measured this." if report.simulated else ""
     date = re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d).*?(Z|\+00:00)$", r"\1 \2 UTC", report.provenance.created)
     return Content(
         report, __version__, f"{100 * report.level:.0f} %", banner, date, summary,

@@ -16,11 +16,24 @@ from halfmax.table import Source
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Analysis", "Comparison", "Curve", "Exclusion", "Plate", "Plot", "Provenance", "Series", "StudyReport"]
+__all__ = [
+    "Analysis",
+    "Bar",
+    "Comparison",
+    "Curve",
+    "Exclusion", "Export",
+    "HeatMap",
+    "Outlines",
+    "Plate",
+    "Plot",
+    "Provenance",
+    "Series",
+    "StudyReport",
+]
 
 Array = NDArray[np.float64]
 #: What an analysis belongs to; the sections of a report, in their order.
-Section = Literal["binding", "kinetics", "function"]
+Section = Literal["binding", "kinetics", "function", "calcium", "blots", "mechanism"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +103,9 @@ class Series:
     x, y : array, shape (wells,)
         M, s or a plain number, as the analysis says; and the signal.
     at, line : array, shape (places,)
-        The fit, or empty.
+        The fit or a trace, or empty. A line breaks where it is NaN.
+    low, high : array, shape (places,), optional
+        An interval at the places of `at`, drawn as a band behind the line; an infinite end reaches the edge.
     """
 
     label: str
@@ -98,11 +113,26 @@ class Series:
     y: Array
     at: Array
     line: Array
+    low: Array | None = None
+    high: Array | None = None
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A stimulus as a bar above the data: from `start` to `end`, s; an infinite end is the end of the axis."""
+
+    start: float
+    end: float
+    label: str
 
 
 @dataclass(frozen=True)
 class Plot:
     """Wells of several conditions against one abscissa, and the fit.
+
+    A line of more than 600 places is thinned for the drawing: its least and its greatest value in each of some 300
+    stretches are kept, so that every peak is seen. A band is widened to the extremes of each stretch. Wells are all
+    drawn: a trace of many frames belongs in `Series.line`.
 
     Parameters
     ----------
@@ -114,6 +144,8 @@ class Plot:
         What is seen.
     y_log : bool
         Whether the ordinate is logarithmic too.
+    bars : tuple of Bar
+        Stimuli, drawn where `x_kind` is ``time``.
     """
 
     x_title: str
@@ -122,15 +154,79 @@ class Plot:
     series: tuple[Series, ...]
     caption: str = "Every well is a point; lines: the fit."
     y_log: bool = False
+    bars: tuple[Bar, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """A grey picture with the outlines of its cells.
+
+    Parameters
+    ----------
+    picture : array, shape (height, width)
+        In any unit; grey runs from its 0.5th to its 99.8th percentile.
+    outlines : tuple of arrays, shape (n, 2)
+        Row and column of each corner, one array a cell; the centre of the first pixel is (0, 0).
+    groups : tuple of str
+        What each cell is: ``responder``, ``other``, ``flagged``; the legend counts them.
+    pixel_um : float
+        Edge of a pixel, µm; NaN where unknown.
+    caption, title : str
+    """
+
+    picture: Array
+    outlines: tuple[Array, ...]
+    groups: tuple[str, ...]
+    pixel_um: float = float("nan")
+    caption: str = "Mean image with the outlines of the cells."
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Many traces as one picture, a line each.
+
+    More than 400 rows or 600 columns are averaged for the picture, and its caption says so. NaN is light grey.
+
+    Parameters
+    ----------
+    values : array, shape (rows, columns)
+        The first row stands on top.
+    x : array, shape (columns,), s
+        Ascending.
+    x_title, y_title, colour_title : str
+        The last with its unit.
+    bars : tuple of Bar
+    caption : str
+    order_note : str
+        How the rows are ordered.
+    """
+
+    values: Array
+    x: Array
+    x_title: str
+    y_title: str
+    colour_title: str
+    bars: tuple[Bar, ...] = ()
+    caption: str = "Every line is a cell."
+    order_note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """A table that is written beside the report, too long to stand in it: `name` is that of its file."""
+
+    name: str
+    frame: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One analysis whose answer is not an EC50: binding, kinetics, receptor theory.
+    """One analysis whose answer is not an EC50: binding, kinetics, receptor theory, calcium, blots, mechanism.
 
     Parameters
     ----------
-    section : {"binding", "kinetics", "function"}
+    section : {"binding", "kinetics", "function", "calcium", "blots", "mechanism"}
     title : str
     answer : str
         The finding in a few words: ``Ki 14.6 nM (12.1–17.7)``.
@@ -138,11 +234,13 @@ class Analysis:
         What can be said and what cannot, and what experiment would tell.
     estimate : Estimate
         Its parameters are the table.
-    plots : tuple of Plot
+    plots : tuple of Plot, Outlines, HeatMap
         The first shows data and fit; others are for the eye.
     notes : tuple of str
     methods : tuple of str
         How it was made, in sentences for the methods section.
+    exports : tuple of Export
+        Such as the traces of all cells.
     """
 
     section: Section
@@ -150,9 +248,10 @@ class Analysis:
     answer: str
     sentence: str
     estimate: Estimate
-    plots: tuple[Plot, ...]
+    plots: tuple[Plot | Outlines | HeatMap, ...]
     notes: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
+    exports: tuple[Export, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from halfmax.errors import FileError
 from halfmax.output import write_file
-from halfmax.report.analysis import analysis_alt, analysis_figure
+from halfmax.report.analysis import analysis_alt, analysis_caption, analysis_figure
 from halfmax.report.document import StudyReport
 from halfmax.report.doseresponse import curve_alt, curve_figure, in_percent
 from halfmax.report.forest import forest, forest_alt, published_points, row_label
@@ -110,7 +110,7 @@ def _analyses(report: StudyReport) -> Iterator[Figure]:
         for number, plot in enumerate(one.plots, start=1):
             chart = analysis_figure(one, plot, simulated=report.simulated)
             name = f"analysis-{index + 1}{'' if number == 1 else f'-{number}'}-{_plain(one.title)}"
-            caption = _said(f"{one.title}. {plot.caption}", report)
+            caption = _said(f"{one.title}. {analysis_caption(plot)}", report)
             yield Figure(name, "analysis", index, caption, _said(analysis_alt(one, plot), report), chart)
 
 
@@ -175,6 +175,7 @@ def _svg(chart: Any, alt: str, prefix: str = "") -> str:
     import vl_convert
 
     ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     drawn = _CONTROL_CHARACTERS.sub("\ufffd", vl_convert.vegalite_to_svg(chart.to_dict()))
     root = ElementTree.fromstring(drawn)
     names: dict[str, str] = {}

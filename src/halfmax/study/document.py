@@ -15,10 +15,13 @@ from pydantic import Field, ValidationError
 from halfmax.errors import FileError, HalfmaxError, StudyError, nearest
 from halfmax.study.entries import (
     BindingEntry,
+    CalciumSection,
     Compare,
     Exclude,
     FunctionEntry,
     InactivationEntry,
+    KineticPlateEntry,
+    MovieEntry,
     PlateEntry,
     Section,
     SelectivityEntry,
@@ -29,7 +32,7 @@ from halfmax.study.entries import (
     WashoutEntry,
 )
 
-__all__ = ["StudyDocument", "load", "schema"]
+__all__ = ["StudyDocument", "calcium_of", "load", "schema"]
 
 
 class StudyDocument(Section):
@@ -45,6 +48,9 @@ class StudyDocument(Section):
     time_course: list[TimeCourseEntry] = Field(default_factory=list)
     washout: list[WashoutEntry] = Field(default_factory=list)
     function: list[FunctionEntry] = Field(default_factory=list)
+    kinetic_plate: list[KineticPlateEntry] = Field(default_factory=list)
+    calcium: CalciumSection = Field(default_factory=CalciumSection)  # type: ignore[arg-type]
+    movie: list[MovieEntry] = Field(default_factory=list)
     exclude: list[Exclude] = Field(default_factory=list)
     compare: list[Compare] = Field(default_factory=list)
 
@@ -60,6 +66,9 @@ _SECTIONS: dict[str, type[Section]] = {
     "time_course": TimeCourseEntry,
     "washout": WashoutEntry,
     "function": FunctionEntry,
+    "kinetic_plate": KineticPlateEntry,
+    "calcium": CalciumSection,
+    "movie": MovieEntry,
     "exclude": Exclude,
     "compare": Compare,
 }
@@ -83,18 +92,33 @@ def load(path: str | Path) -> StudyDocument:
     """
     file = Path(path)
     file = file / "study.toml" if file.is_dir() else file
+    return _valid(file, _toml(file, f"Write an empty one with: halfmax init {file.parent}"))
+
+
+def calcium_of(path: Path) -> CalciumSection:
+    """The ``[calcium]`` section of a TOML file, which may be a study document.
+
+    Raises
+    ------
+    FileError, StudyError
+        As for `load`.
+    """
+    content = _toml(path, "Write one with a [calcium] section.")
+    return _valid(path, {"study": {"title": path.stem}, "calcium": content.get("calcium", {})}).calcium
+
+
+def _toml(file: Path, otherwise: str) -> dict[str, Any]:
     try:
-        text = file.read_text(encoding="utf-8")
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileError(
-            f"{file}: there is no such study. Write an empty one with: halfmax init {file.parent}"
-        ) from None
+        raise FileError(f"{file}: there is no such study. {otherwise}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{file}: cannot be read as UTF-8 text ({error}).") from error
-    try:
-        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FileError(f"{file.name}: not valid TOML: {error}.") from error
+
+
+def _valid(file: Path, content: dict[str, Any]) -> StudyDocument:
     try:
         return StudyDocument.model_validate(content)
     except ValidationError as error:

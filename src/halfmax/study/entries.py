@@ -13,10 +13,13 @@ from halfmax.wells import PLATE_SHAPES, parse_well
 
 __all__ = [
     "BindingEntry",
+    "CalciumSection",
     "Compare",
     "Exclude",
     "FunctionEntry",
     "InactivationEntry",
+    "KineticPlateEntry",
+    "MovieEntry",
     "PlateEntry",
     "Section",
     "SelectivityEntry",
@@ -513,6 +516,152 @@ class FunctionEntry(Section):
         if self.analysis == "together" and not (self.time or self.time_column):
             raise RangeError('analysis = "together" needs time or time_column. Add time = "60 min".')
         return self
+
+
+class KineticPlateEntry(Section):
+    """A kinetic plate (FLIPR, FlexStation): calcium in each well before and after an addition."""
+
+    name: str = Field(
+        min_length=1, description="Title of the analysis. Entries of one name are its experiments and their plates."
+    )
+    file: str = Field(description="The reader's kinetic export, relative to study.toml.")
+    layout: str = Field(description="The plate map, relative to study.toml.")
+    plate: str | None = Field(None, description="Name of the plate in the file, where only one of several is meant.")
+    experiment: _Name = Field("1", description="Name of the independent experiment (a day, a passage).")
+    cell_line: str = Field("", description="Cell line, where the layout does not say.")
+    mode: Literal["agonist", "antagonist"] = Field(
+        "agonist", description="Whether the compound raises the signal, or lowers that of a fixed agonist."
+    )
+    quantity: Literal["peak", "area", "plateau"] = Field(
+        "peak", description="What of a trace, above its own baseline, is the response of a well."
+    )
+    channel: str | None = Field(
+        None, description="Channel, where the file holds several that are no pair of 340 and 380 nm."
+    )
+    background: list[str] = Field(
+        [], description='Light without cells for each channel, such as ["340 = 20", "380 = 35"]; else of blank wells.'
+    )
+    addition: _Time = Field(None, description='When it was added, such as "20 s"; else it is found on each plate.')
+    quiet: Literal["none", "vehicle", "untreated"] = Field(
+        "none", description="Role of wells that do not respond: they tell when the artefact of the addition is over."
+    )
+    window_start: _Time = Field(
+        None, description="Start of the response after the addition; else the end of its artefact."
+    )
+    window_end: _Time = Field(None, description="End of the response after the addition; else that of the recording.")
+    baseline: _Time = Field(None, description="How long before the addition the baseline is; else from the first read.")
+    reference: str = Field(
+        "", description="Compound whose highest dose is 100 %, such as ionomycin; for the eye, fits are on raw signals."
+    )
+    agonist: str = Field("", description='For antagonist: what is added to all wells, such as "ATP 10 µM"; for words.')
+    exclude: list[str] = Field([], description='Wells left out, such as ["D6"]; with their reason.')
+    reason: str = Field("", description="Why these wells are left out. Stands in the report.")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that the analysis is made from."""
+        return (self.file, self.layout)
+
+    @property
+    def where(self) -> str:
+        """Entry and file, for a message."""
+        return f"kinetic_plate {self.name} ({self.file})"
+
+    @property
+    def dark(self) -> dict[str, float]:
+        """Light without cells by channel."""
+        return dict(map(self._read_dark, self.background))
+
+    @staticmethod
+    def _read_dark(text: str) -> tuple[str, float]:
+        channel, _, value = (part.strip() for part in text.partition("="))
+        try:
+            return channel, float(value)
+        except ValueError:
+            raise RangeError(f'expected a channel and its light, found "{text}". Write "340 = 20".') from None
+
+    @field_validator("background")
+    @classmethod
+    def _is_dark(cls, value: list[str]) -> list[str]:
+        for text in value:
+            cls._read_dark(text)
+        return value
+
+    @field_validator("exclude")
+    @classmethod
+    def _are_wells(cls, value: list[str]) -> list[str]:
+        return [parse_well(well) for well in value]
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> KineticPlateEntry:
+        if bool(self.exclude) != (len(self.reason) > 2):
+            raise RangeError('wells are left out with a reason. Write exclude = ["D6"] and reason = "…", or neither.')
+        if self.agonist and self.mode == "agonist":
+            raise RangeError('agonist names what an antagonist works against. Remove it, or set mode = "antagonist".')
+        if self.window_end and duration(self.window_end) <= duration(self.window_start or "0 s"):
+            raise RangeError(
+                f"the window must end after it starts, found {self.window_start or '0 s'} to {self.window_end}. "
+                "Both are counted from the addition."
+            )
+        return self
+
+
+class CalciumSection(Section):
+    """How recordings of calcium are analysed."""
+
+    baseline: str = Field("60 s", description="Length of the window before a stimulus.")
+    response: str = Field("60 s", description="Length of the window after it.")
+    settle: str = Field("0 s", description="Time from the addition to the window.")
+    bleaching: bool = Field(True, description="Whether bleaching is made good.")
+    quantity: Literal["peak", "area", "sustained"] = Field("peak", description="What is measured of a cell.")
+    summary: Literal["mean", "fraction", "fraction_amplitude"] = Field(
+        "mean",
+        description="What a dish is worth: the mean of all its cells, the share that responds, or that share times "
+        "the mean of those that do.",
+    )
+    rmin: float | None = Field(None, gt=0, description="Ratio without calcium; with rmax it gives [Ca²⁺].")
+    rmax: float | None = Field(None, gt=0, description="Ratio with saturating calcium.")
+    beta: float = Field(1.0, gt=0, description="Light of the second channel without calcium over that with it.")
+    kd: str = Field("224 nM", description="Of the dye.")
+    rmin_error: float = Field(0.0, ge=0, description="Standard error of ln rmin; 0.05 is 5 %.")
+    rmax_error: float = Field(0.0, ge=0, description="Of ln rmax.")
+    beta_error: float = Field(0.0, ge=0, description="Of ln beta.")
+    kd_error: float = Field(0.0, ge=0, description="Of ln kd.")
+    gain: float | None = Field(None, gt=0, description="Of the camera, ADU per electron; measured where not given.")
+    read_noise: float = Field(0.0, ge=0, description="SD of a pixel in the dark, ADU.")
+    offset: float = Field(0.0, description="What the camera writes in the dark, ADU.")
+
+    @model_validator(mode="after")
+    def _is_calibrated_or_not(self) -> CalciumSection:
+        if (self.rmin is None) != (self.rmax is None):
+            raise RangeError("rmin and rmax go together. Give both, or neither.")
+        if self.rmin is not None and self.rmax is not None and self.rmax <= self.rmin:
+            raise RangeError(f"rmax must be above rmin, found {self.rmax:g} and {self.rmin:g}. Exchange them.")
+        for time in (self.baseline, self.response, self.settle):
+            duration(time)
+        concentration(self.kd)
+        return self
+
+
+class MovieEntry(Section):
+    """A recording of one dish."""
+
+    file: str = Field(description="The recording, relative to study.toml.")
+    more_files: list[str] = Field(default_factory=list, description="Further files, where each channel has its own.")
+    stimuli: str | None = Field(None, description="What was added and when: a table, relative to study.toml.")
+    masks: str | None = Field(None, description="Label image or ROIs of the first frame; found where not given.")
+    channels: list[str] | None = Field(None, description='Where the file does not say, such as ["340", "380"].')
+    order: Literal["interleaved", "planar"] | None = Field(None, description="Of the pages of a plain stack.")
+    interval: _Time = Field(None, description='From frame to frame, where the file does not say, such as "2 s".')
+    diameter: float | None = Field(None, gt=0, description="Of a cell, pixels, where cells are to be found.")
+    cell_line: str = Field("", description="Cell line.")
+    dish: _Name = Field("", description="Name of the dish; that of the file where not given.")
+    experiment: _Name = Field("1", description="Name of the independent experiment: the day.")
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that the analysis is made from."""
+        return (self.file, *self.more_files, *(name for name in (self.stimuli, self.masks) if name))
 
 
 class Exclude(Section):

@@ -14,7 +14,7 @@ from halfmax.output import write_file, write_folder, write_table
 from halfmax.report import write_html, write_pdf
 from halfmax.report.document import Curve, StudyReport
 
-__all__ = ["SCHEMA_VERSION", "records", "run_folder", "write_results"]
+__all__ = ["SCHEMA_VERSION", "records", "run_folder", "write_all", "write_results"]
 
 #: Version of the layout of estimates.csv and estimates.json.
 SCHEMA_VERSION = 1
@@ -67,7 +67,7 @@ def write_results(report: StudyReport, folder: Path, *, name: str | None = None,
         If the place cannot be written, or a run of that name is there already.
     """
     target = run_folder(folder, name or re.sub(r"\D", "", report.provenance.created))
-    return write_folder(target, lambda new: _write_all(report, new, pdf=pdf))
+    return write_folder(target, lambda new: write_all(report, new, pdf=pdf))
 
 
 def run_folder(folder: Path, name: str) -> Path:
@@ -80,7 +80,8 @@ def run_folder(folder: Path, name: str) -> Path:
     return target
 
 
-def _write_all(report: StudyReport, folder: Path, *, pdf: bool) -> None:
+def write_all(report: StudyReport, folder: Path, *, pdf: bool) -> None:
+    """All files of a run into a folder that is there."""
     rows = records(report)
     write_table(folder / "estimates.csv", rows)
     write_table(folder / "estimates.xlsx", rows)
@@ -90,6 +91,9 @@ def _write_all(report: StudyReport, folder: Path, *, pdf: bool) -> None:
         folder / "estimates.json",
     )  # fmt: skip
     _write_json(_provenance(report), folder / "provenance.json")
+    for export in (export for one in report.analyses for export in one.exports):
+        (folder / "tables").mkdir(exist_ok=True)
+        write_file(folder / "tables" / f"{export.name}.csv", export.frame.to_csv(index=False))
     write_html(report, folder / "report.html")
     if pdf:
         write_pdf(report, folder / "report.pdf")

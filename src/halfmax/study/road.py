@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from halfmax.assays.viability import PlateQuality
     from halfmax.response import Response
 
-__all__ = ["Outcome", "analyse", "run"]
+__all__ = ["Outcome", "analyse", "provenance_of", "run"]
 
 #: Stands in every file of readings that halfmax simulates.
 SIMULATED_MARK = "SIMULATED by halfmax"
@@ -115,8 +115,8 @@ def analyse(
         _inside(folder, file)
     simulated = document.study.simulated or any(_says_simulated(folder / file) for file in (*wells, *others))
     cells = _analysed(document, folder, progress, simulated=simulated) if wells else _Viability()
-    progress("fitting binding, kinetics and function" if others else "judging plates", 2, 4)
-    found = analyses_of(document, folder, simulated=simulated)
+    progress("analysing binding, kinetics, function and calcium" if others else "judging plates", 2, 4)
+    found = analyses_of(document, folder, simulated=simulated, tell=lambda what: progress(what, 2, 4))
     compounds = list(dict.fromkeys(curve.compound for curve in cells.curves))
     sources = [*cells.sources, *(source for one in found for source in one.sources)]
     sources += [Source.of(study_file, reader="study")] if study_file else []
@@ -131,7 +131,7 @@ def analyse(
         plates=cells.plates,
         exclusions=tuple(Exclusion(*key, reason) for key, reason in cells.exclusions.items()),
         discrepancies=tuple(d for compound in _known_ligands(compounds) for d in discrepancies(compound)),
-        provenance=_provenance(document, sources),
+        provenance=provenance_of(document, sources),
         analyses=tuple(one.analysis for one in found),
     )
 
@@ -395,7 +395,8 @@ def _plates(
         )  # fmt: skip
 
 
-def _provenance(document: StudyDocument, sources: Sequence[Source]) -> Provenance:
+def provenance_of(document: StudyDocument, sources: Sequence[Source]) -> Provenance:
+    """Versions, settings and files, and the time."""
     from importlib.metadata import PackageNotFoundError, version
 
     from halfmax import __version__

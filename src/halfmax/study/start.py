@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -15,7 +16,7 @@ __all__ = ["EXAMPLE", "empty_study", "study_from_files", "write_example"]
 
 #: Name of the packaged example study.
 EXAMPLE = "cm572"
-_KEPT_OUT = ("__pycache__", "__init__.py", "simulate.py")
+_KEPT_OUT = ("__pycache__", "__init__.py", "simulate.py", "recordings.py")
 
 _STUDY = """\
 # A halfmax study. Every key is described in the documentation; an unknown one is refused.
@@ -82,6 +83,27 @@ description = ""
 # unit = "µM"
 # signal_column = "signal"
 
+# [[kinetic_plate]]         # calcium of a FLIPR or FlexStation: EC50, or IC50 with mode = "antagonist"
+# name = "calcium"
+# file = "plate.seq1"
+# layout = "map.json"
+# experiment = "day 1"
+# reference = "ionomycin"
+
+# [calcium]                 # how recordings are analysed; rmin and rmax of the dye give [Ca²⁺]
+# baseline = "60 s"
+# response = "60 s"
+# kd = "224 nM"
+# rmin = 0.333
+# rmax = 8.0
+# beta = 8.0
+
+# [[movie]]                 # a recording of one dish; the experiment is the day
+# file = "recordings/dish1.ome.tif"
+# stimuli = "recordings/dish1.csv"
+# dish = "dish 1"
+# experiment = "day 1"
+
 # [[exclude]]
 # plate = "name of the plate"
 # wells = ["C7"]
@@ -122,10 +144,15 @@ compound = "?"            # fill in
 
 
 def write_example(folder: Path) -> Path:
-    """Write the example study (simulated CM572 plates) to a new folder, whole or not at all."""
-    with as_file(files("halfmax").joinpath("examples", EXAMPLE)) as source:
-        return write_folder(folder, lambda new: shutil.copytree(
-            source, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_KEPT_OUT)))  # fmt: skip
+    """Write the example study (CM572: plates, and recordings simulated on the way) to a new folder, or nothing."""
+    recordings = import_module(f"halfmax.examples.{EXAMPLE}.recordings")
+
+    def fill(new: Path) -> None:
+        with as_file(files("halfmax").joinpath("examples", EXAMPLE)) as source:
+            shutil.copytree(source, new, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*_KEPT_OUT))
+        recordings.main(new)
+
+    return write_folder(folder, fill)
 
 
 def empty_study(folder: Path) -> Path:

@@ -34,6 +34,7 @@ class _Header:
     plate: str
     is_time_format: bool
     is_kinetic: bool
+    reads: int
     channels: tuple[str, ...]
     plate_rows: int
     read_rows: range
@@ -109,6 +110,7 @@ def _header(sheet: Sheet, row: int, names: Distinct) -> _Header:
         plate=names(fields[1] or "Plate"),
         is_time_format=fields[3] == "TimeFormat",
         is_kinetic=read_type in _KINETIC,
+        reads=_whole(fields[kind + 2], 0) if read_type in _KINETIC else 0,
         channels=tuple(distinct(label) for label in labels),
         plate_rows=plate_rows,
         read_rows=range(first_row - 1, first_row - 1 + rows),
@@ -138,7 +140,7 @@ def _plates(sheet: Sheet, header: _Header, table: int, end: int) -> Iterator[Rea
             f"{sheet.place(table)}: the block declares {len(header.channels)} wavelength(s), but {len(groups)} set(s) "
             "of columns stand side by side. Export the plate again."
         )
-    row = table + 1
+    row, reads = table + 1, 0
     strange = [label for group in groups for _, label in group if not 0 < _whole(label, 0) <= 48]
     if strange:
         raise FileError(
@@ -157,7 +159,18 @@ def _plates(sheet: Sheet, header: _Header, table: int, end: int) -> Iterator[Rea
                     is_read = line in header.read_rows and int(label) - 1 in header.read_columns
                     if is_read or sheet.cell(row + line, column):
                         yield Reading(header.plate, well, channel, time_s, *sheet.signal(row + line, column, well))
-        row += header.plate_rows
+        row, reads = row + header.plate_rows, reads + 1
+    _check_reads(sheet, header, table, reads)
+
+
+def _check_reads(sheet: Sheet, header: _Header, row: int, reads: int, channel: str = "") -> None:
+    """A kinetic block holds as many reads as its first line declares."""
+    if header.reads and reads != header.reads:
+        of = f" of {channel}" if channel else ""
+        raise FileError(
+            f"{sheet.place(row)}: the plate {header.plate} declares {header.reads} reads, found {reads}{of}. The "
+            "export is cut off; export it again. If the run was stopped early, export only the reads that were made."
+        )
 
 
 def _check_rows(sheet: Sheet, row: int, end: int, header: _Header, table: int) -> None:
@@ -179,31 +192,50 @@ def _across(sheet: Sheet, header: _Header, table: int, end: int) -> Iterator[Rea
     clocks = {label[:-1]: column for column, label in wells if label.endswith("T")}
     signals = [(column, sheet.well(table, label)) for column, label in wells if not label.endswith("T")]
     clocked = {parse_well(label): column for label, column in clocks.items()}
-    channel, used = -1, True
+    sets = list(_sets(sheet, table, end))
+    if len(sets) > len(header.channels):
+        raise FileError(
+            f"{sheet.place(sets[len(header.channels)][0])}: the block declares {len(header.channels)} wavelength(s); "
+            "found another set of readings after them. Export the plate again."
+        )
+    if len(sets) < len(header.channels):
+        raise FileError(
+            f"{sheet.place(table)}: the block declares {len(header.channels)} wavelengths, found readings of "
+            f"{len(sets)}. The export is cut off; export it again."
+        )
+    for channel, rows in zip(header.channels, sets, strict=True):
+        _check_reads(sheet, header, rows[0], len(rows), channel)
+        for row in rows:
+            _check_width(sheet, row, header, signals)
+            for column, well in signals:
+                if sheet.cell(row, column) or _in_area(header, well):
+                    time_s = _time(sheet, row, clocked.get(well, 0)) if header.is_kinetic else math.nan
+                    yield Reading(header.plate, well, channel, time_s, *sheet.signal(row, column, well))
+
+
+def _sets(sheet: Sheet, table: int, end: int) -> Iterator[list[int]]:
+    """Rows of the raw reads of each wavelength; an empty line ends a set."""
+    rows: list[int] = []
     for row in range(table + 1, end):
         if _is_reduced(sheet, row, table):
             break
-        if _is_separator(sheet, row):
-            used = True
-            continue
-        if used:
-            channel, used = channel + 1, False
-        if channel >= len(header.channels):
-            raise FileError(
-                f"{sheet.place(row)}: the block declares {len(header.channels)} wavelength(s); found another set of "
-                "readings after them. Export the plate again."
-            )
-        for column, well in signals:
-            if not sheet.cell(row, column) and not _in_area(header, well):
-                continue
-            time_s = math.nan
-            if header.is_kinetic:
-                time_s = _time(sheet, row, clocked.get(well, 0))
-            yield Reading(header.plate, well, header.channels[channel], time_s, *sheet.signal(row, column, well))
-    if channel + 1 < len(header.channels):
+        if not _is_separator(sheet, row):
+            rows.append(row)
+        elif rows:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _check_width(sheet: Sheet, row: int, header: _Header, signals: list[tuple[int, str]]) -> None:
+    """A line of a kinetic read goes on to the last well of the read area."""
+    last = max((column for column, well in signals if _in_area(header, well)), default=0)
+    if header.is_kinetic and len(sheet.rows[row]) <= last:
+        well = next(well for column, well in signals if column >= len(sheet.rows[row]))
         raise FileError(
-            f"{sheet.place(table)}: the block declares {len(header.channels)} wavelengths, found readings of "
-            f"{channel + 1}. The export is cut off; export it again."
+            f"{sheet.place(row)}: the line ends before well {well}, which this plate was read in. "
+            "The export is cut off or was edited; export it again."
         )
 
 

@@ -14,6 +14,7 @@ from halfmax.errors import FileError, RangeError, StudyError
 from halfmax.readers.cell import Comma, number
 from halfmax.readers.column import header_row, well_columns
 from halfmax.readers.layout.model import Layout
+from halfmax.readers.layout.rows import header_of_rows, read_rows
 from halfmax.readers.layout.saying import COLUMN_OF, KEYS, Map, Saying, field_of, layout_of, say, value_of
 from halfmax.readers.sheet import Sheet, text_sheet
 from halfmax.wells import PLATE_SHAPES, parse_well, plate_shape, row_label, well_name
@@ -42,6 +43,9 @@ def read_sheets(
     filled = [sheet for sheet in sheets if sheet.last >= 0]
     if not filled:
         raise FileError(f"{sheets[0].file}: the file is empty. Expected a plate layout, found only empty cells.")
+    by_rows = header_of_rows(filled[0]) if len(filled) == 1 else None
+    if by_rows is not None:
+        return read_rows(filled[0], by_rows, shape)
     for sheet in filled:
         cells = _Cells(sheet, unit, comma or sheet.comma, said)
         head = header_row(sheet)

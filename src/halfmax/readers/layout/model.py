@@ -227,8 +227,10 @@ def _check_shape(layout: Layout, table: AssayTable) -> None:
         too_small = layout.shape > measured and (is_whole or any(not _inside(well, measured) for well in drawn))
         if too_large or too_small:
             name = f"plate {plate} of {_files(table)}" if plate else f"the plate of {_files(table)}"
+            outside = next((f"Well {well} of the layout lies outside. " for well in drawn
+                            if not _inside(well, measured)), "")  # fmt: skip
             raise StudyError(
-                f"{layout.file} is drawn for {size_text(layout.shape)}, but {name} has {size_text(measured)}. "
+                f"{layout.file} is drawn for {size_text(layout.shape)}, but {name} has {size_text(measured)}. {outside}"
                 "Use the layout of that plate, or state its size (wells = 384 under [plate])."
             )
 

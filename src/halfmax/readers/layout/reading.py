@@ -7,6 +7,7 @@ from pathlib import Path
 
 from halfmax.readers.layout.cells import read_sheets, read_text
 from halfmax.readers.layout.model import Layout, shape_of
+from halfmax.readers.layout.records import looks_like_records, read_records
 from halfmax.readers.layout.toml import read_toml
 from halfmax.readers.sheet import open_file
 
@@ -20,7 +21,8 @@ def read_layout(path: str | Path, *, wells: int | None = None, concentration_uni
     ----------
     path : path
         A wellmap-style TOML, a CSV (comma, semicolon or tab) with one grid a
-        layer or one well a row, or a workbook (XLSX) of either.
+        layer or one well a row, or a workbook (XLSX) of either; a map of kinetic
+        plates by stretches of rows (CSV) or as a list of wells (JSON).
     wells : int, optional
         Size of the plate (6 to 1536) where the file does not state it; by
         default the smallest of 96, 384 and 1536 that holds all wells.
@@ -51,7 +53,9 @@ def read_layout(path: str | Path, *, wells: int | None = None, concentration_uni
     content = open_file(path, "a plate layout (TOML, CSV or XLSX)")
     if not isinstance(content, str):
         return read_sheets(content, shape, concentration_unit)
-    read = read_toml if _looks_like_toml(content, path) else read_text
+    if _looks_like_toml(content, path):
+        return read_toml(content, path.name, shape, concentration_unit)
+    read = read_records if looks_like_records(content) else read_text
     return read(content, path.name, shape, concentration_unit)
 
 

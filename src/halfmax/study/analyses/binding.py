@@ -75,10 +75,11 @@ def _combined(entry: BindingEntry, compound: str, group: Sequence[_One], level: 
     name = next(n for n in ("ki", "kd", "ki_first", "kd_first") if n in first.estimate)
     who = f"{entry.name}: {compound or entry.radioligand}, {len(group)} experiments"
     estimate = combine([one.analysis.estimate for one in group], parameter=name, level=level, label=who)
-    series = tuple(replace(one.analysis.plots[0].series[0], label=f"experiment {one.experiment}") for one in group)
+    drawn = [(one, plot) for one in group for plot in one.analysis.plots[:1] if isinstance(plot, Plot)]
+    series = tuple(replace(plot.series[0], label=f"experiment {one.experiment}") for one, plot in drawn)
     return replace(
         first, title=who, answer=f"{name[:2].capitalize()} {estimate[name].text()}", sentence=status_of(estimate),
-        estimate=estimate, plots=(replace(first.plots[0], series=series),), notes=(),
+        estimate=estimate, plots=(replace(drawn[0][1], series=series),), notes=(),
         methods=("The experiment is the sample, never the tube: constants of several experiments were joined as the "
                  "mean of their logarithms with a t interval, in two stages.",),
     )  # fmt: skip
