@@ -64,6 +64,8 @@ MOST_PLACES = 600
 _DASH, _ARROW = "M-1.6,0L1.6,0", "M0,-1.2L0,0.8M-0.6,0.2L0,0.9L0.6,0.2"
 #: What an estimate counts, by its model; else wells, or experiments of a combination.
 _COUNTED = {"dish": "cells", "dishes": "dishes", "comparison by days": "days"}
+#: Times of so many s and more are told in minutes, hours or days.
+_MINUTES = 300.0
 Row = dict[str, Any]
 
 
@@ -405,7 +407,7 @@ def shown(parameter: Parameter) -> str:
         return parameter.scaled(60.0, "/min").text()
     if parameter.unit == "1/(M s)":
         return parameter.scaled(60e-6, "/µM/min").text()
-    if parameter.unit == "s" and parameter.operator == "=":
+    if parameter.unit == "s" and parameter.operator == "=" and parameter.high >= _MINUTES:
         value, low, high = (format_duration(time) for time in (parameter.value, parameter.low, parameter.high))
         return f"{value} ({low}–{high})"
     return parameter.text()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from halfmax.assays.calcium.bleach import BleachRates, bleach_rates, corrected
 from halfmax.assays.calcium.calibration import Calibration
 from halfmax.assays.calcium.camera import Camera, measure_camera
-from halfmax.assays.calcium.events import Events, measure_events
+from halfmax.assays.calcium.events import Events, Kinetics, fit_kinetics, measure_events
 from halfmax.assays.calcium.extract import extract, picture_of
 from halfmax.assays.calcium.ratio import Artefact, compound_artefact, ratio, relative_change
 from halfmax.assays.calcium.responders import Recording, ResponderCalls, Rule, call_responders
@@ -85,6 +85,8 @@ class StimulusResponse:
         Of two-channel dyes: whether the compound itself gives light.
     rest, peak : array, shape (cells,), M
         [Ca²⁺] before, and at the peak; empty without a calibration.
+    kinetics : Kinetics or None
+        Rise and decay of the mean of the cells that respond; None where none does.
     """
 
     stimulus: Stimulus
@@ -95,6 +97,7 @@ class StimulusResponse:
     artefact: Artefact | None
     rest: Array
     peak: Array
+    kinetics: Kinetics | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +278,12 @@ def _responses(
             width = _ARTEFACT_FRAMES * float(np.median(np.diff(time)))
             artefact = compound_artefact(lights, stimulus.start_s, width)
         rest, peak = _in_molar(events, settings.calibration)
-        result.append(StimulusResponse(stimulus, before, after, events, calls, artefact, rest, peak))
+        until = min((one.start_s for one in stimuli if one.start_s > stimulus.start_s), default=math.inf)
+        kinetics = None
+        if stimulus.role != "vehicle" and calls.called.any():
+            mean = np.nanmean(signal[calls.called], axis=0)
+            kinetics = fit_kinetics(mean, time, response=Window(after.start, until), baseline=before)
+        result.append(StimulusResponse(stimulus, before, after, events, calls, artefact, rest, peak, kinetics))
     return result
 
 
@@ -284,10 +292,11 @@ def _windows(stimuli: Sequence[Stimulus], settings: Settings, time: Array) -> li
     starts = [one.start_s for one in stimuli]
     if not starts:
         return []
-    edges = np.array([float(time[0]), *starts, float(time[-1]) + 1e-9])
-    gaps = np.diff(edges)
-    baseline = min(settings.baseline_s, *(gaps[:-1] * (0.5 if len(starts) > 1 else 1.0)), gaps[0])
-    response = min(settings.response_s, *(gaps[1:-1] - baseline), gaps[-1] - settings.settle_s)
+    first, *between, last = np.diff([float(time[0]), *starts, float(time[-1]) + 1e-9]).tolist()
+    baseline = min(settings.baseline_s, first, *(gap / 2 for gap in between))
+    response = min(
+        settings.response_s, last - settings.settle_s, *(gap - baseline - settings.settle_s for gap in between)
+    )
     return [
         (Window(start - baseline, start), Window(start + settings.settle_s, start + settings.settle_s + response))
         for start in starts

@@ -24,6 +24,8 @@ Spectrum = NDArray[np.complex64]
 
 #: Side of the window, pixels, and the share of its frequencies that is used.
 _SIDE, _LOW = 256, 0.25
+#: Where the first frames are less alike than this, noise shows, and the window is larger.
+_CLEAR, _LARGE = 0.99, 512
 #: Share of a small picture that the window takes, so that it can move.
 _WITHIN = 0.75
 #: Waves longer than this, pixels, hardly count.
@@ -33,6 +35,10 @@ _REFERENCE = 8
 _STEPS, _SETTLED, _FAR = 6, 2e-3, 1.0
 #: A frame less like the reference than this share of the reference's own frames is looked for anew.
 _LOST = 0.7
+#: One less alike than this shows nothing that could be followed, as with the shutter closed.
+_NOTHING = 0.3
+#: Frequencies above this share of the band show how much noise the reference has.
+_NOISE = 0.8
 
 
 class Tracker:
@@ -45,20 +51,32 @@ class Tracker:
     """
 
     def __init__(self, movie: Movie) -> None:
-        side = min(_SIDE, *(int(_WITHIN * length) // 2 * 2 for length in movie.shape))
+        first = _first(movie)
+        clear = self._refer(first, _SIDE)
+        if clear < _CLEAR and _side(_LARGE, movie.shape) > self._band.side:
+            self._refer(first, _LARGE)
+
+    def _refer(self, first: Sequence[Window], side: int) -> float:
+        """Make the reference in a window of at most such a side; how alike its frames are."""
+        shape = first[0].shape
+        side = _side(side, shape)
         taper = np.hanning(side + 1)[:-1]
         self._taper = np.outer(taper, taper).astype(np.float32)
         self._band = _Band.of(side)
-        self._limit = np.array(movie.shape) - side
-        first = [_sum_of(movie, frame) for frame in range(min(_REFERENCE, movie.frames))]
+        self._limit = np.array(shape) - side
         self._corner = self._richest(first[0])
         self._at, self._least = np.zeros(2), math.inf
         self._reference = self._spectrum([first[0]], self._corner)
         found = [self._found([picture]) for picture in first]
-        moved = [self._band.moved(spectrum, at) for at, spectrum, _ in found]
-        self._reference = np.mean(moved, axis=0, dtype=np.complex64)
-        self._least = _LOST * min(alike for *_, alike in found)
-        self._at = np.zeros(2)
+        # Once against the first frame, and once against the mean, which has less noise.
+        for _ in range(2):
+            moved = [self._band.moved(spectrum, at - found[0][0]) for at, spectrum, _ in found]
+            self._reference = self._band.cleaned(np.mean(moved, axis=0, dtype=np.complex64))
+            self._at = np.zeros(2)
+            found = [self._found([picture]) for picture in first]
+        clear = min(alike for *_, alike in found)
+        self._least, self._at = _LOST * clear, np.zeros(2)
+        return clear
 
     def shift(self, pages: Sequence[Page]) -> tuple[Array, float]:
         """Displacement of a frame, and how alike it is to the reference.
@@ -72,10 +90,15 @@ class Tracker:
         -------
         shift : array, shape (2,), pixels
         alike : float
-            1 is the same; below 0.7 of what is usual, the frame is out of focus or another place.
+            1 is the same; below 0.7 of what is usual, the frame is out of focus or another place. Below 0.3 it shows
+            nothing that could be followed, and its displacement is that of the frame before.
         """
-        at, _, alike = self._found(pages)
-        return at, alike / self._least * _LOST
+        before = self._at
+        at, _, found = self._found(pages)
+        alike = found / self._least * _LOST
+        if alike < _NOTHING:
+            at = self._at = before
+        return at, alike
 
     def _found(self, pages: Sequence[Page | Window]) -> tuple[Array, Spectrum, float]:
         """Displacement, spectrum of the window less its displacement by whole pixels, and likeness."""
@@ -116,6 +139,17 @@ class Tracker:
         return max(corners, key=lambda corner: self._band.energy(self._spectrum([picture], corner)))
 
 
+def _side(most: int, shape: tuple[int, ...]) -> int:
+    """Side of a window, even, that can move within the picture."""
+    return min(most, *(int(_WITHIN * length) // 2 * 2 for length in shape))
+
+
+def _first(movie: Movie) -> list[Window]:
+    """The first frames, without those that show nothing at all where others do."""
+    pictures = [_sum_of(movie, frame) for frame in range(min(_REFERENCE, movie.frames))]
+    return [picture for picture in pictures if np.ptp(picture) > 0] or pictures
+
+
 def _sum_of(movie: Movie, frame: int) -> Window:
     """All channels of a frame together."""
     pages = [movie.page(frame, channel) for channel in range(len(movie.channels))]
@@ -150,8 +184,17 @@ class _Band:
         """Low frequencies of a window."""
         from scipy import fft
 
-        whole, keep = fft.rfft2(part), self.right.shape[1]
-        return np.concatenate([whole[:keep], whole[-keep:]])[:, :keep]
+        keep = self.right.shape[1]
+        whole = fft.fft(fft.rfft(part, axis=1)[:, :keep], axis=0)
+        return np.concatenate([whole[:keep], whole[-keep:]])
+
+    def cleaned(self, spectrum: Spectrum) -> Spectrum:
+        """Spectrum of a mean of frames less its noise, as its highest frequencies show it (Wiener's filter)."""
+        power = spectrum.real**2 + spectrum.imag**2
+        far = np.hypot(self.down[1][:, None], self.right[1]) > _NOISE * self.right[1].max()
+        noise = float(np.median(power[far])) / math.log(2.0)
+        gain = np.maximum(1.0 - noise / np.maximum(power, np.float32(1e-30)), 0.0)
+        return np.asarray(spectrum * gain, dtype=np.complex64)
 
     def energy(self, spectrum: Spectrum) -> float:
         """Sum of the squares of what a spectrum stands for."""

@@ -63,11 +63,11 @@ def dishes(rng: np.random.Generator) -> Iterator[Dish]:
     for day in DAYS:
         ec50, height = EC50 * 10 ** rng.normal(0, DAY_EC50_SD), np.exp(rng.normal(0, DAY_SD))
         doses = [Addition("CM572", concentration=dose, ec50=ec50, emax=EMAX) for dose in DOSES]
-        rows = [(f"CM572 {1e6 * one.concentration:g} µM", (one,)) for one in doses]
-        rows += [("CB-64D 20 µM", (FULL,)), ("CM572 then CB-64D", (doses[0], replace(FULL, emax=LEFT * FULL.emax)))]
-        for name, added in rows:
+        after = (doses[0], replace(FULL, emax=LEFT * FULL.emax))
+        added = {f"CM572 {1e6 * one.concentration:g} µM": (one,) for one in doses}
+        for name, given in {**added, "CB-64D 20 µM": (FULL,), "CM572 then CB-64D": after}.items():
             here = height * np.exp(rng.normal(0, DISH_SD))
-            yield Dish(name, day, ec50, tuple(replace(one, emax=one.emax * here) for one in added))
+            yield Dish(name, day, ec50, tuple(replace(one, emax=one.emax * here) for one in given))
 
 
 def rows_of(dish: Dish, truth: MovieTruth) -> Iterator[dict[str, object]]:

@@ -59,3 +59,8 @@ def check_there(document: StudyDocument) -> None:
             "study.toml names nothing to analyse. Add a [[plate]] with file and layout, a [[table]] with its columns, "
             f"or {', '.join(f'[[{section}]]' for section in (*_WHO, 'movie'))}."
         )
+    if document.exclude and not (document.plate or document.table):
+        raise StudyError(
+            "[[exclude]] leaves out wells of a [[plate]] or a [[table]], and this study has neither. Take it out; a "
+            "[[kinetic_plate]] has a key exclude of its own."
+        )

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halfmax.assays.calcium.dish import Dish, StimulusResponse, outlines_of
+from halfmax.assays.calcium.ratio import estimate_alpha
+from halfmax.errors import RangeError
 from halfmax.estimate import Estimate, Parameter
 from halfmax.movie import Movie, Stimulus
 from halfmax.report.document import Analysis, Bar, Export, HeatMap, Outlines, Plot, Series
@@ -48,7 +50,7 @@ def dish_analysis(one: Recorded, level: float, *, pictures: bool) -> Analysis:
     bars = tuple(Bar(r.stimulus.start_s, r.stimulus.end_s, said(r.stimulus)) for r in dish.responses)
     plots: list[Plot | Outlines | HeatMap] = [_means_plot(dish, bars)]
     if pictures:
-        plots += [_heat_map(dish, bars), _cells_plot(dish, bars), _picture(one), *_quality(dish)]
+        plots += [_heat_map(dish, bars), _cells_plot(dish, bars), _picture(one), *_quality(dish, bars)]
     asked = [r for r in samples if r.stimulus.role == "sample"] or samples
     counts = "; ".join(_counted(dish, r) for r in asked)
     sentence = " ".join(f"{said(r.stimulus)}: {r.calls.text()}" for r in asked) or "No stimulus is known."
@@ -99,7 +101,7 @@ def _in_nanomolar(dish: Dish, ratio: Array) -> Array:
 def _unit(dish: Dish) -> str:
     """What `_in_nanomolar` is, for an axis."""
     if dish.calibration and dish.unit == "ratio":
-        return "[Ca] (nM)"
+        return "[Ca²⁺] (nM)"
     return {"ratio": f"ratio {' / '.join(dish.traces.channels)}"}.get(dish.unit, dish.unit)
 
 
@@ -158,7 +160,7 @@ def _picture(one: Recorded) -> Outlines:
     )  # fmt: skip
 
 
-def _quality(dish: Dish) -> list[Plot]:
+def _quality(dish: Dish, bars: tuple[Bar, ...]) -> list[Plot]:
     """Drift, background and bleaching, as they were found."""
     time, traces = dish.time_s, dish.traces
     drift = tuple(
@@ -172,7 +174,32 @@ def _quality(dish: Dish) -> list[Plot]:
         level = traces.background[channel]
         light.append(Series(f"background {name}".strip(), _NONE, _NONE, time, 100 * level / level[:5].mean()))
     caption = "Median light of the cells and of the background, before bleaching is made good."
-    return [*plots, Plot("time", "time", "light (% of the first frames)", tuple(light), caption)]
+    plots.append(Plot("time", "time", "light (% of the first frames)", tuple(light), caption))
+    return [*plots, *_control(dish, bars)]
+
+
+def _control(dish: Dish, bars: tuple[Bar, ...]) -> list[Plot]:
+    """The sum of both lights that calcium does not move, of a dye with two channels."""
+    if len(dish.lights.channels) != 2:
+        return []
+    for r in dish.responses:
+        try:
+            alpha = estimate_alpha(dish.lights, r.baseline, r.response)
+        except RangeError:  # too few cells respond to this one
+            continue
+        first, second = (dish.lights.signal[channel][dish.responding] for channel in (0, 1))
+        over, under = dish.lights.channels
+        lights = {f"{over} + {alpha.value:.3g} × {under}": first + alpha.value * second, over: first, under: second}
+        before, series = r.baseline.inside(dish.time_s), []
+        for name, light in lights.items():
+            mean = np.nanmean(light, axis=0)
+            series.append(Series(name, _NONE, _NONE, dish.time_s, 100 * mean / mean[before].mean()))
+        caption = (
+            "Control: calcium moves the two lights against each other, and leaves their weighted sum alone. The weight "
+            f"is from the response to {said(r.stimulus)}; mean of the cells that respond."
+        )
+        return [Plot("time", "time", "light (% of before)", tuple(series), caption, bars=bars)]
+    return []
 
 
 def _dish_estimate(dish: Dish, asked: Sequence[StimulusResponse], level: float, label: str) -> Estimate:
@@ -187,7 +214,7 @@ def _dish_estimate(dish: Dish, asked: Sequence[StimulusResponse], level: float, 
         share = Parameter(f"responding_{name}", 100 * r.calls.fraction, 100 * low, 100 * high, "=", "%",
                           100 * r.calls.fraction, math.nan)  # fmt: skip
         parameters.append(replace(share, method="Wilson, cells of one dish"))
-        parameters += _levels(dish, r, name, level)
+        parameters += [*_levels(dish, r, name, level), *_times(r, name)]
     return Estimate("dish", tuple(parameters), level, n=dish.cells, status=status, label=label)
 
 
@@ -204,6 +231,20 @@ def _levels(dish: Dish, r: StimulusResponse, name: str, level: float) -> list[Pa
         one = Parameter.bounded(f"{what}_{name}", best, low, high, log=True, unit="M")
         result.append(replace(one, method="error of the calibration"))
     return result
+
+
+def _times(r: StimulusResponse, name: str) -> list[Parameter]:
+    """Rise and decay of the mean of the cells that respond; open where the recording ends first."""
+    if r.kinetics is None or str(r.kinetics.status[0]).startswith("refused"):
+        return []
+    found = []
+    for what, one in (("rise", r.kinetics.rise), ("decay", r.kinetics.decay)):
+        low, high = float(one.low[0]), float(one.high[0])
+        best = float(one.value[0])
+        time = Parameter.bounded(f"{what}_{name}", best, 0.0 if one.operator[0] in "<?" else low,
+                                 math.inf if one.operator[0] in ">?" else high, log=True, unit="s")  # fmt: skip
+        found.append(replace(time, method="profile, mean of responders"))
+    return found
 
 
 def _wilson(count: int, of: int, level: float) -> tuple[float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from halfmax.assays.calcium.dish import Dish, Settings, StimulusResponse, analys
 from halfmax.assays.calcium.nested import (
     DishSummaries,
     GroupComparison,
+    VarianceComponents,
     compare_groups,
     dish_summaries,
     responses,
@@ -32,7 +33,7 @@ from halfmax.study.analyses.dish import Recorded, dish_analysis, exports_of, is_
 from halfmax.study.analyses.table import Array, Found, status_of
 from halfmax.study.entries import CalciumSection, MovieEntry
 from halfmax.table import Source
-from halfmax.units import concentration, duration
+from halfmax.units import concentration, duration, format_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -199,24 +200,42 @@ def _nested(recorded: Sequence[Recorded], cells: _Cells, measured: tuple[str, st
         )
         icc = Parameter.bounded("icc", found.icc_one_way, found.low, found.high)
         parameters = (replace(icc, method="analysis of variance"),)
-        sentence = (
-            f"{found.text()}. Two cells of a dish are alike: a test over cells would take its variance "
-            f"{found.design_effect:.3g} times too small."
-        )
+        sentence = f"{_icc_text(found)} {_DAY}"
     days = list(dict.fromkeys(summaries.day.tolist()))
     series = []
     for group in dict.fromkeys(summaries.group.tolist()):
         here = summaries.group == group
         place = np.array([days.index(day) + 1.0 for day in summaries.day[here].tolist()])
         series.append(Series(group or "vehicle", place, summaries.mean[here], _NONE, _NONE))
-    plot = Plot("day", "plain", f"{measured[0]} ({measured[1]})", tuple(series), "Every dish is a point.")
-    estimate = Estimate("dishes", parameters, level, n=summaries.day.size, label="cells, dishes, days")
+    plot = Plot("day", "plain", f"{measured[0]} ({measured[1]})", tuple(series), _by_day(days))
+    dishes = set(zip(summaries.day.tolist(), summaries.dish.tolist(), strict=True))
+    estimate = Estimate("dishes", parameters, level, n=len(dishes), label="cells, dishes, days")
     shown = [export for one in recorded[_SHOWN:] for export in exports_of(one)]
     return Analysis(
         "calcium", "Cells, dishes and days", summaries.text(), sentence, estimate, (plot,), _doubts(recorded),
         ("Cells are nested in dishes and dishes in days; variances are those of an analysis of variance for unequal "
          "numbers.",), (*shown, Export("dishes", _table(summaries))),
     )  # fmt: skip
+
+
+_DAY = "The day is the sample either way."
+
+
+def _by_day(days: Sequence[str]) -> str:
+    """Caption of dishes against days, whose axis counts them."""
+    named = "; ".join(f"{number}: {day}" for number, day in enumerate(days, start=1))
+    return f"Every dish is a point. Days: {named}."
+
+
+def _icc_text(found: VarianceComponents) -> str:
+    """The correlation of cells of a dish at one concentration, and what a test over cells would do."""
+    icc = f"ICC {format_interval(found.icc_one_way, found.low, found.high, unit='')}"
+    if not found.low > 0:
+        return f"{icc}: these dishes do not show that cells of a dish are alike, nor that they are not."
+    return (
+        f"{icc}: two cells of a dish are alike, and a test over cells would take its variance "
+        f"{found.design_effect:.3g} times too small."
+    )
 
 
 def _doubts(recorded: Sequence[Recorded]) -> tuple[str, ...]:
@@ -243,6 +262,11 @@ def _table(summaries: DishSummaries) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def _rows(summaries: DishSummaries, mine: NDArray[np.bool_]) -> DishSummaries:
+    """Some rows of the summaries."""
+    return DishSummaries(*(getattr(summaries, column.name)[mine] for column in fields(summaries)))
+
+
 def _dose_response(
     compound: str, summaries: DishSummaries, section: CalciumSection, measured: tuple[str, str], level: float,
     simulated: bool,
@@ -267,10 +291,13 @@ def _dose_response(
     title = f"{said} ({unit})" if section.summary != "fraction" else said
     plot = Plot(compound, "concentration", title, tuple(series), "Every dish is a point; lines: the fit of each day.")
     days = len(fits)
-    sentence = status_of(estimate) + ("" if days > 1 else " One day: the interval is that of its dishes.")
+    each = "; ".join(f"{fit.response.experiment}: {fit['ec50'].text()}" for fit in fits if fit.response)
+    by_day = f" By day: {each}." if days > 1 else " One day: the interval is that of its dishes."
+    sentence = status_of(estimate) + by_day
+    given = _rows(summaries, summaries.group == compound)
     return Analysis(
         "calcium", f"{compound}: calcium against concentration", f"EC50 {estimate['ec50'].text()}, n = {days} days",
-        sentence.strip(), estimate, (plot,), (summaries.text(),),
+        sentence.strip(), estimate, (plot,), (f"{given.text()}.",),
         ("Each day was fitted by itself through the means of its dishes, and the days were joined in two stages: cells "
          "are nested in dishes and dishes in days.",),
     )  # fmt: skip
@@ -300,7 +327,7 @@ def _compared(
         "calcium", f"{found.second} against {found.first}", text, found.text(),
         Estimate("comparison by days", (replace(ratio, method=found.method),), level, n=min(found.days),
                  status=found.status, label=f"{found.second} against {found.first}"),
-        (Plot("day", "plain", f"{measured[0]} ({measured[1]})", tuple(series), "Every dish is a point."),),
+        (Plot("day", "plain", f"{measured[0]} ({measured[1]})", tuple(series), _by_day(days)),),
         found.notes,
         ("Groups were compared by the means of days, by their logarithms, paired by day where both were read on it; "
          "a p-value over cells is not given.",),
