@@ -29,6 +29,8 @@ Progress = Callable[[int, int], None]
 
 #: Frames and side of the window, pixels, from which an unknown camera is measured.
 _CAMERA_FRAMES, _CAMERA_SIDE = 24, 128
+#: A cell found with a lower score than this is worth a look.
+_DOUBTFUL = 0.4
 #: Frames after an addition in which an artefact of the compound would show.
 _ARTEFACT_FRAMES = 4
 
@@ -195,7 +197,7 @@ def analyse_dish(
     lights = corrected(traces, rates) if rates else traces
     signal, variance, time, unit = _signal(lights, before)
     responses = _responses(ordered, chosen, lights, signal, time, unit)
-    notes = (*movie.notes, *said, *(found.notes if found else ()), *lights.notes)
+    notes = (*movie.notes, *said, *(_doubts(found) if found else ()), *lights.notes)
     return Dish(
         traces, lights, signal, variance, time, unit, rates, camera, tuple(responses), picture, labels, found, notes,
         chosen.calibration,
@@ -237,6 +239,18 @@ def _segmented(movie: Movie, settings: Settings) -> Cells:
             "no cell was found in the picture of the recording. Give masks, or the diameter of a cell in pixels."
         )
     return found
+
+
+def _doubts(found: Cells) -> tuple[str, ...]:
+    """What is to be said against the cells that were found."""
+    doubtful = int((found.score < _DOUBTFUL).sum())
+    if not doubtful:
+        return found.notes
+    return (
+        *found.notes,
+        f"{doubtful} of {found.score.size} cells were found with a score below {_DOUBTFUL:g} (faint, touching, or cut "
+        "by the edge): look at their outlines, or give masks.",
+    )
 
 
 def _before(stimuli: Sequence[Stimulus], traces: Traces) -> Window:
