@@ -37,8 +37,9 @@ check: $(VENV)/.dev  ## style, types, who imports whom, documentation
 	$(BIN)/lint-imports
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
-bench: $(VENV)/.dev $(BENCH)/.made  ## speed beside peers, then CURVES=1000000 curves on processes and a cluster
+bench: $(VENV)/.dev $(BENCH)/.made  ## speed beside peers: curves, a recording of calcium; then CURVES=1000000 curves
 	$(BIN)/python benchmarks/fit_curves.py
+	$(BIN)/python benchmarks/movie.py
 	$(BIN)/python benchmarks/million.py --curves $(CURVES)
 
 docs: $(VENV)/.dev  ## build the documentation
@@ -82,8 +83,9 @@ $(VENDOR)/.made: $(VENV)/.made pyproject.toml
 
 $(BENCH)/.made: benchmarks/peers.txt $(VENV)/.made
 	@mkdir -p $(BENCH) && echo "*" > $(BENCH)/.gitignore
-	@while read -r peer; do \
+	@while read -r peer with; do \
 	  place="$(BENCH)/$${peer%%==*}"; \
-	  $(PYTHON) -m venv "$$place" && "$$place/$(notdir $(BIN))/python" -m pip install -qq "$$peer" </dev/null || exit 1; \
+	  $(PYTHON) -m venv "$$place" && \
+	  "$$place/$(notdir $(BIN))/python" -m pip install -qq "$$peer" $$with </dev/null || exit 1; \
 	done < benchmarks/peers.txt
 	@touch $@

@@ -62,6 +62,8 @@ def test_the_demo_ends_well_and_says_where_the_report_is(demo):
     folder, result = demo
     assert result.returncode == 0, result.stderr
     assert "Simulated data" in result.stdout
+    assert re.search(r"CM572: calcium against concentration  EC50 .* µM \(.*\), n = 3 days", result.stdout)
+    assert re.search(r"CB-64D after 1 µM CM572 reaches \d+ % of CB-64D alone", result.stdout)
     where = result.stdout.splitlines()[-1].removeprefix("Report: ")
     assert os.path.isfile(where)
     assert "reading plates" in result.stderr
@@ -369,7 +371,9 @@ def test_a_study_that_is_not_there_exits_with_3(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT to another process")
 def test_ctrl_c_exits_with_130_and_leaves_nothing_half_written(demo, tmp_path):
     folder = tmp_path / "study"
-    shutil.copytree(demo[0], folder, ignore=shutil.ignore_patterns("results"))
+    shutil.copytree(demo[0], folder, ignore=shutil.ignore_patterns("results", "recordings"))
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    (folder / "study.toml").write_text(text[: text.index("# Calcium:")], encoding="utf-8")
     with subprocess.Popen(
         [*COMMAND, "run", str(folder)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as run:

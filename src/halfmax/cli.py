@@ -104,6 +104,8 @@ def movie(
     interval: Annotated[str | None, typer.Option(help='From frame to frame, such as "2 s".')] = None,
     diameter: Annotated[float | None, typer.Option(help="Of a cell, pixels, where cells are to be found.")] = None,
     settings: Annotated[Path | None, typer.Option(help="A TOML file with a [calcium] section.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Only so many from the start.")] = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write traces and cells as Parquet too.")] = False,
     nwb: Annotated[bool, typer.Option("--nwb", help="Write the traces as NWB too.")] = False,
     json: Json = False,
     open_report: Open = False,
@@ -116,7 +118,8 @@ def movie(
     with _frames() as progress:
         made = run_movie(
             list(files), output, masks=masks, stimuli=stimuli, section=calcium_of(settings) if settings else None,
-            channels=channels.split(",") if channels else None, interval=interval, diameter=diameter, nwb=nwb,
+            channels=channels.split(",") if channels else None, interval=interval, diameter=diameter,
+            frames=frames, parquet=parquet, nwb=nwb,
             pdf=not no_pdf, progress=progress,
         )  # fmt: skip
     if json:
@@ -366,6 +369,59 @@ def plan(
     typer.echo(f"{planned.title}: {len(planned.plates)} plates of {wells} wells, {len(planned.doses)} doses")
     typer.echo(f"Protocol: {(made / 'protocol.html').resolve()}")
     _say(f"Put the reader's exports into {made / 'plates'}, then: halfmax run {made}")
+
+
+@app.command("plan-imaging")
+def plan_imaging(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new plan.")],
+    line: Annotated[str, typer.Option("--line", "-l", help="Cell line.")],
+    compound: Annotated[str, typer.Option("--compound", "-c", help="Compound.")],
+    dose: Annotated[
+        list[str] | None, typer.Option("--dose", "-d", help="Concentration; repeat it. [0.1, 1, 3, 10, 100 µM]")
+    ] = None,
+    dye: Annotated[str, typer.Option(help="fura2, or fluo8.")] = "fura2",
+    dishes: Annotated[int, typer.Option(help="Dishes of a concentration on a day.")] = 2,
+    days: Annotated[int, typer.Option(help="Days: independent experiments.")] = 3,
+    vehicle: Annotated[int, typer.Option(help="Vehicle dishes of a day.")] = 2,
+    agonist: Annotated[str, typer.Option(help="Reference agonist, at the end of each dish.")] = "ATP",
+    agonist_dose: Annotated[str, typer.Option(help="Its concentration.")] = "100 µM",
+    agonist_stock: Annotated[str, typer.Option(help="Its stock.")] = "10 mM",
+    delivery: Annotated[str, typer.Option(help="perfusion, or pipette.")] = "perfusion",
+    flow: Annotated[str, typer.Option(help="Of the perfusion.")] = "2 mL/min",
+    dead_time: Annotated[str, typer.Option(help="From the valve to the cells.")] = "15 s",
+    baseline: Annotated[str, typer.Option(help="Window before an addition.")] = "60 s",
+    response: Annotated[str, typer.Option(help="Window after it.")] = "60 s",
+    interval: Annotated[str, typer.Option(help="From frame to frame.")] = "2 s",
+    loading: Annotated[str, typer.Option(help="With dye, at 37 °C.")] = "45 min",
+    stock: Annotated[str, typer.Option(help="Stock of the compound in solvent.")] = "20 mM",
+    solvent_limit: Annotated[str, typer.Option(help="Largest share of solvent.")] = "0.5 %",
+    cells: Annotated[int, typer.Option(help="Cells in a recording, expected.")] = 40,
+    cell_sd: Annotated[float, typer.Option(help="SD of cells of a dish, of the full response.")] = 0.5,
+    icc: Annotated[float, typer.Option(help="Correlation of two cells of a dish.")] = 0.15,
+    day_sd: Annotated[float, typer.Option(help="SD of log10 EC50, or of a log10 ratio, between days.")] = 0.1,
+    effect: Annotated[float, typer.Option(help="Ratio of two groups that shall be found.")] = 2.0,
+    within: Annotated[float, typer.Option(help="Wanted interval of EC50, a factor to either side.")] = 2.0,
+    ec50: Annotated[str | None, typer.Option(help="EC50 expected; the middle of the doses, if not given.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order of the dishes.")] = 0,
+) -> None:
+    """Plan recordings of calcium: order of dishes, stimuli, solutions, a protocol sheet, and what they will tell."""
+    from halfmax.plan.imaging import Bench, Controls, Expected, ImagingDesign, Scatter, Timing, write_imaging
+    from halfmax.units import concentration
+
+    design = ImagingDesign(
+        compound, line, tuple(dose or ImagingDesign.concentrations), dye, dishes, days, seed=seed,
+        controls=Controls(vehicle, agonist, agonist_dose, agonist_stock),
+        timing=Timing(baseline, response, interval=interval, dead_time=dead_time, loading=loading),
+        bench=Bench(delivery, flow, stock=stock, solvent_limit=solvent_limit),
+    )  # fmt: skip
+    spread = Scatter(cell_sd, icc, day_sd)
+    expected = Expected(spread, cells, effect, within, concentration(ec50) if ec50 else None)
+    made = write_imaging(design, folder, expected)
+    typer.echo(f"{design.title}: {design.dishes_a_day} dishes a day, {design.days} days")
+    for sentence in expected.sentences(design):
+        typer.echo(sentence)
+    typer.echo(f"Protocol: {(made / 'protocol.html').resolve()}")
+    _say(f"Put the recordings into {made / 'recordings'}, then: halfmax run {made}")
 
 
 @app.command()

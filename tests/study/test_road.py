@@ -30,9 +30,11 @@ def outcome(example):
 
 
 def spoiled(example, tmp_path, change=None, *, file="study.toml"):
-    """A copy of the example with one file changed."""
+    """A copy of the example's plates, without its recordings, with one file changed."""
     folder = tmp_path / "study"
-    shutil.copytree(example, folder, ignore=shutil.ignore_patterns("results"))
+    shutil.copytree(example, folder, ignore=shutil.ignore_patterns("results", "recordings"))
+    text = (folder / "study.toml").read_text(encoding="utf-8")
+    (folder / "study.toml").write_text(text[: text.index("# Calcium:")], encoding="utf-8")
     if change is not None:
         path = folder / file
         path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
@@ -85,6 +87,33 @@ def test_everything_says_simulated(outcome, example):
         content = plate.read_bytes()
         text = content.decode("utf-16" if content[:2] == b"\xff\xfe" else "ascii")
         assert "SIMULATED" in text
+    for recording in (example / "recordings").glob("day*"):
+        assert b"SIMULATED by halfmax" in recording.read_bytes()[: 1 << 16]
+    with open(example / "recordings" / "truth.csv", encoding="utf-8", newline="") as stream:
+        assert {row["simulated"] for row in csv.DictReader(stream)} == {"true"}
+
+
+def test_the_calcium_of_the_example_returns_its_truth(outcome):
+    found = {one.title: one for one in outcome.report.analyses}
+    ec50 = found["CM572: calcium against concentration"].estimate["ec50"]
+    assert ec50.low < 5.7e-6 < ec50.high
+    ratio = found["CB-64D after 1 µM CM572 against CB-64D"].estimate["ratio"]
+    assert ratio.low < 0.3 < ratio.high < 1
+    assert ratio.value < 0.5
+    assert found["Cells, dishes and days"].answer == "3 days, 21 dishes, 336 cells"
+
+
+def test_every_dish_of_the_example_has_the_height_that_was_simulated(example, outcome):
+    """Mean rise of all cells of a dish, measured against simulated."""
+    with open(example / "recordings" / "truth.csv", encoding="utf-8", newline="") as stream:
+        truth = {(row["day"], row["dish"], row["compound"]): 1e9 * float(row["mean_rise_M"])
+                 for row in csv.DictReader(stream)}  # fmt: skip
+    with open(outcome.folder / "tables" / "dishes.csv", encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["group"]]
+    assert len(rows) == len(truth) == 24
+    for row in rows:
+        expected = truth[row["day"], row["dish"], row["group"].partition(" after ")[0]]
+        assert float(row["mean"]) == pytest.approx(expected, rel=0.08)
 
 
 def test_a_file_that_says_it_is_simulated_is_never_reported_as_measured(example, tmp_path):
@@ -103,13 +132,14 @@ def test_the_results_are_complete_and_machine_readable(outcome):
         "provenance.json",
         "report.html",
         "report.pdf",
+        "tables",
     }
     content = json.loads((outcome.folder / "estimates.json").read_text(encoding="utf-8"))
     kinds = [row["kind"] for row in content["estimates"]]
     assert kinds.count("experiment") == 12
     assert kinds.count("ratio") == 1
     provenance = json.loads((outcome.folder / "provenance.json").read_text(encoding="utf-8"))
-    assert len([source for source in provenance["inputs"] if len(source["sha256"]) == 64]) == 14
+    assert len([source for source in provenance["inputs"] if len(source["sha256"]) == 64]) == 14 + 2 * 21
     assert provenance["exclusions"][0]["reason"].startswith("tip blocked")
     assert provenance["seed"] == 572
 
@@ -117,8 +147,8 @@ def test_the_results_are_complete_and_machine_readable(outcome):
 def test_the_same_inputs_give_the_same_bytes(example, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     one, other = (run(example, name=name).folder for name in ("one", "other"))
-    for path in one.iterdir():
-        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+    for path in filter(Path.is_file, one.rglob("*")):
+        assert path.read_bytes() == (other / path.relative_to(one)).read_bytes(), path.name
 
 
 @pytest.mark.usefixtures("outcome")

@@ -3,6 +3,7 @@
 import re
 import shutil
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +15,26 @@ from halfmax.study.document import StudyDocument
 def test_the_example_is_written_without_its_truth_being_changed_and_only_once(tmp_path):
     folder = write_example(tmp_path / "demo")
     names = {path.name for path in folder.iterdir()}
-    assert {"study.toml", "layout.toml", "plates", "truth.csv"} <= names
-    assert not names & {"simulate.py", "__pycache__", "__init__.py"}
+    assert {"study.toml", "layout.toml", "plates", "truth.csv", "recordings"} <= names
+    assert not names & {"simulate.py", "recordings.py", "__pycache__", "__init__.py"}
     with pytest.raises(FileError, match="not empty"):
         write_example(folder)
+
+
+def test_the_recordings_of_the_example_are_those_that_its_study_names_and_small(tmp_path):
+    folder = write_example(tmp_path / "demo")
+    named = {file for entry in load(folder).movie for file in entry.files}
+    there = {path.relative_to(folder).as_posix() for path in (folder / "recordings").iterdir()}
+    assert there == named | {"recordings/truth.csv"}
+    assert len(named) == 2 * 21
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < 70e6
+    assert "SIMULATED" in (folder / "recordings" / "day1_CM572_1uM.csv").read_text(encoding="utf-8")
+
+
+def test_the_example_is_written_with_the_same_bytes_again(tmp_path):
+    one, other = (write_example(tmp_path / name) for name in ("one", "other"))
+    for path in filter(Path.is_file, one.rglob("*")):
+        assert path.read_bytes() == (other / path.relative_to(one)).read_bytes(), path.name
 
 
 def test_an_empty_study_is_a_valid_document_that_waits_for_plates(tmp_path):

@@ -66,6 +66,8 @@ _DASH, _ARROW = "M-1.6,0L1.6,0", "M0,-1.2L0,0.8M-0.6,0.2L0,0.9L0.6,0.2"
 _COUNTED = {"dish": "cells", "dishes": "dishes", "comparison by days": "days"}
 #: Times of so many s and more are told in minutes, hours or days.
 _MINUTES = 300.0
+#: So many whole numbers on an axis are told one by one.
+_FEW = 12
 Row = dict[str, Any]
 
 
@@ -147,6 +149,10 @@ class _Axis:
                 self.none = self.low / 10 ** (0.25 + 0.08 * math.log10(self.high / self.low))
         else:
             self.low, self.high = float(values.min()), float(values.max())
+        #: Days and the like have no places between them.
+        counts = sorted(set(values.tolist()))
+        whole = plot.x_kind == "plain" and len(counts) <= _FEW and all(one == int(one) for one in counts)
+        self.whole = counts if whole else []
         timed = plot.x_kind == "time"
         self.stimuli = Stimuli(plot.bars if timed else (), self.low, self.high, WIDTH)
         if timed:
@@ -164,7 +170,8 @@ class _Axis:
         if not self.log:
             shown = alt.Scale(domain=self.stimuli.domain(), nice=False, zero=False)
             given = {"scale": shown} if self.stimuli.rows else {}
-            return alt.X("x:Q", title=self.title, axis=alt.Axis(grid=False, tickCount=6), **given)
+            places = {"values": self.whole} if self.whole else {"tickCount": 6}
+            return alt.X("x:Q", title=self.title, axis=alt.Axis(grid=False, **places), **given)
         ticks = concentration_ticks(self.low, self.high)
         none = {} if math.isnan(self.none) else {self.none: "none"}
         ends = [(self.low if not none else self.none) / 1.5, self.high * 1.5]
@@ -339,7 +346,7 @@ def analysis_table(report: StudyReport, analysis: Analysis, index: int) -> Table
     return table_of(
         report, f"analysis-{index + 1}", f"{analysis.title}: parameters with their {level} intervals.",
         ("parameter", f"value ({level} interval)", "verdict", "interval by"),
-        [(words(one.name, conditions), shown(one), _WORDS[one.operator], one.method) for one in found], (),
+        [(words(one.name, conditions), shown(one), _verdict(one), one.method) for one in found], (),
         ("parameter", "unit", *heads("value", ""), "method"),
         [(one.name, one.unit, *numbers(one), one.method) for one in found],
     )  # fmt: skip
@@ -378,6 +385,11 @@ def _conditions(analysis: Analysis) -> tuple[str, ...]:
     return tuple(one.label.removeprefix("after ") for plot in plots for one in plot.series)
 
 
+def _verdict(one: Parameter) -> str:
+    """What the data say of a parameter; nothing of a number without an interval."""
+    return "" if one.operator == "=" and math.isnan(one.low) else _WORDS[one.operator]
+
+
 def words(name: str, conditions: Iterable[str] = ()) -> str:
     """A parameter as the field writes it; `conditions` are names that its name may end with, as they are written.
 
@@ -401,6 +413,8 @@ def words(name: str, conditions: Iterable[str] = ()) -> str:
 
 def shown(parameter: Parameter) -> str:
     """Value with interval; rates by the minute, where that reads better, and tau/KA as its logarithm."""
+    if parameter.operator == "=" and math.isnan(parameter.low) and math.isnan(parameter.high):
+        return f"{parameter.value:.3g} {parameter.unit}".strip()
     if parameter.name.startswith("transduction") and parameter.unit == "1/M" and parameter.best > 0:
         return _log10(parameter).text()
     if parameter.unit == "1/s" and max(abs(parameter.best), abs(parameter.value)) < 0.1:
@@ -426,5 +440,7 @@ _NAMES = {
     "k_inact_ratio": "kinact / K_I", "kobs": "k_obs", "kon": "k_on", "koff": "k_off", "nsb": "non-specific binding",
     "pa2": "pA2", "kb": "K_B", "tau": "τ", "ka": "K_A", "em": "E_m", "ec50": "EC50", "emax": "E_max",
     "hill_slope": "Hill slope", "schild_slope": "Schild slope", "ki_cheng_prusoff": "Ki (Cheng–Prusoff)",
-    "transduction": "log(τ/K_A)", "inactivation_efficiency": "kinact / K_I",
+    "transduction": "log(τ/K_A)", "i_squared": "I²",
+    "sd_log10": "SD between experiments (decades)", "tau_log10": "τ between experiments (decades)",
+    "ec50_next": "EC50 of a next experiment", "icc": "ICC", "inactivation_efficiency": "kinact / K_I",
 }  # fmt: skip

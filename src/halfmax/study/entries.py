@@ -654,6 +654,7 @@ class MovieEntry(Section):
     order: Literal["interleaved", "planar"] | None = Field(None, description="Of the pages of a plain stack.")
     interval: _Time = Field(None, description='From frame to frame, where the file does not say, such as "2 s".')
     diameter: float | None = Field(None, gt=0, description="Of a cell, pixels, where cells are to be found.")
+    frames: int | None = Field(None, gt=1, description="Only so many from the start, as of a file that was cut off.")
     cell_line: str = Field("", description="Cell line.")
     dish: _Name = Field("", description="Name of the dish; that of the file where not given.")
     experiment: _Name = Field("1", description="Name of the independent experiment: the day.")

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from halfmax.errors import FileError
+from pydantic import ValidationError
+
+from halfmax.errors import FileError, HalfmaxError, StudyError
 from halfmax.output import write_folder
 from halfmax.report import figures, save_figure
-from halfmax.report.document import StudyReport
+from halfmax.report.document import Export, StudyReport
 from halfmax.study.analyses.dish import Recorded, dish_analysis, is_refused
 from halfmax.study.analyses.movies import record
 from halfmax.study.document import StudyDocument
@@ -71,6 +73,8 @@ def run_movie(
     channels: Sequence[str] | None = None,
     interval: str | None = None,
     diameter: float | None = None,
+    frames: int | None = None,
+    parquet: bool = False,
     nwb: bool = False,
     pdf: bool = True,
     progress: Progress = lambda *_: None,
@@ -86,8 +90,10 @@ def run_movie(
     masks, stimuli : path, optional
     section : CalciumSection, optional
         Windows, calibration and camera.
-    channels, interval, diameter
+    channels, interval, diameter, frames
         As in `MovieEntry`.
+    parquet : bool
+        Whether traces and cells are also written as Parquet; needs ``pip install "halfmax[parquet]"``.
     nwb : bool
         Whether the traces are also written as NWB; needs ``pip install "halfmax[nwb]"``.
     pdf : bool
@@ -103,14 +109,16 @@ def run_movie(
         If a file is not what it should be, or `output` is there already; nothing is written then.
     """
     target = Path(output) if output is not None else None
+    also = [name for name, asked_for in (("parquet", parquet), ("nwb", nwb)) if asked_for]
     if target is not None and target.exists():
         raise FileError(f"{target}: is there already. Nothing is overwritten; choose another folder.")
     paths = [Path(one).resolve() for one in ([file] if isinstance(file, str | Path) else file)]
-    entry = MovieEntry.model_validate({
+    entry = _entry({
         "file": str(paths[0]), "more_files": [str(one) for one in paths[1:]],
         "masks": str(Path(masks).resolve()) if masks else None,
         "stimuli": str(Path(stimuli).resolve()) if stimuli else None,
         "channels": list(channels) if channels else None, "interval": interval, "diameter": diameter,
+        "frames": frames,
     })  # fmt: skip
     asked = section or CalciumSection.model_validate({})
     begun = time.perf_counter()
@@ -119,10 +127,21 @@ def run_movie(
     progress("drawing and writing", one.dish.traces.frames, one.dish.traces.frames)
     report = _report(one, asked)
     if target is not None:
-        write_folder(target, lambda new: _write(report, one, new, nwb=nwb, pdf=pdf))
+        write_folder(target, lambda new: _write(report, one, new, also=also, pdf=pdf))
     responders = {r.stimulus.name: None if is_refused(r) else int(r.calls.called.sum()) for r in one.dish.responses}
     traces = one.dish.traces
     return MovieRun(traces.frames, traces.cells, traces.channels, responders, seconds, peak_memory_mb(), report, target)
+
+
+def _entry(said: dict[str, object]) -> MovieEntry:
+    """What was asked as an entry of a study; what cannot be is named."""
+    try:
+        return MovieEntry.model_validate(said)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        cause = problem.get("ctx", {}).get("error")
+        what = f"{cause}" if isinstance(cause, HalfmaxError) else f"{problem['msg']}, found {problem['input']!r}."
+        raise StudyError(f"{'.'.join(map(str, problem['loc']))}: {what}") from None
 
 
 def _report(one: Recorded, section: CalciumSection) -> StudyReport:
@@ -136,15 +155,26 @@ def _report(one: Recorded, section: CalciumSection) -> StudyReport:
     )  # fmt: skip
 
 
-def _write(report: StudyReport, one: Recorded, folder: Path, *, nwb: bool, pdf: bool) -> None:
+def _write(report: StudyReport, one: Recorded, folder: Path, *, also: Sequence[str], pdf: bool) -> None:
     write_all(report, folder, pdf=pdf)
     (folder / "figures").mkdir()
     for figure in figures(report):
         save_figure(figure, folder / "figures" / f"{figure.name}.svg")
-    if nwb:
+    if "parquet" in also:
+        for export in report.analyses[0].exports:
+            _write_parquet(export, folder / "tables" / f"{export.name}.parquet")
+    if "nwb" in also:
         from halfmax.study.nwb import write_nwb
 
         write_nwb(one, folder / "traces.nwb")
+
+
+def _write_parquet(export: Export, path: Path) -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise FileError('Parquet needs pyarrow. Install it with: pip install "halfmax[parquet]"') from None
+    export.frame.to_parquet(path, index=False)
 
 
 def peak_memory_mb() -> float:

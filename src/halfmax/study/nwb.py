@@ -15,6 +15,8 @@ __all__ = ["write_nwb"]
 
 #: Excitation and emission of Fura-2; other dyes are written without.
 _EMISSION_NM = 510.0
+#: What a name in NWB may not hold.
+_PLAIN = str.maketrans("/:", "__")
 
 
 def write_nwb(one: Recorded, path: Path) -> None:
@@ -44,22 +46,23 @@ def write_nwb(one: Recorded, path: Path) -> None:
     module = file.create_processing_module("ophys", "Traces of cells, background taken off.")
     module.add(regions[0])
     fluorescence = pynwb.ophys.Fluorescence(name="Fluorescence")
+    module.add(fluorescence)
     for channel, name in enumerate(dish.traces.channels):
         fluorescence.add_roi_response_series(
             pynwb.ophys.RoiResponseSeries(
-                name=f"F{name or 'luorescence'}", data=dish.traces.signal[channel].T, rois=regions[1], unit="ADU",
-                timestamps=dish.traces.time_s[:, channel], description="Mean of the cell's pixels less background.",
+                name=f"F{name or 'luorescence'}".translate(_PLAIN), data=dish.traces.signal[channel].T,
+                rois=regions[1], unit="ADU", timestamps=dish.traces.time_s[:, channel],
+                description="Mean of the cell's pixels less background.",
             )
         )  # fmt: skip
-    module.add(fluorescence)
     derived = pynwb.ophys.DfOverF(name="Derived")
+    module.add(derived)
     derived.add_roi_response_series(
         pynwb.ophys.RoiResponseSeries(
             name="ratio" if dish.unit == "ratio" else "dff", data=dish.signal.T, rois=regions[1], unit="a.u.",
             timestamps=dish.time_s, description=f"{dish.unit}, bleaching made good.",
         )
     )  # fmt: skip
-    module.add(derived)
     with pynwb.NWBHDF5IO(str(path), "w") as stream:
         stream.write(file)
 

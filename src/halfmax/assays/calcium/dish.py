@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from halfmax.assays.calcium.segment import Cells, anatomy, segment
 from halfmax.assays.calcium.traces import Traces
 from halfmax.assays.calcium.windows import Window
 from halfmax.errors import RangeError, StudyError, TableError
-from halfmax.movie import Movie, Stimulus, check_stimuli
+from halfmax.movie import Movie, Page, Stimulus, check_stimuli
 
 __all__ = ["Dish", "Settings", "StimulusResponse", "analyse_dish", "outlines_of"]
 
@@ -28,11 +29,11 @@ Array = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 #: Frames and side of the window, pixels, from which an unknown camera is measured.
-_CAMERA_FRAMES, _CAMERA_SIDE = 24, 128
+_CAMERA_FRAMES, _CAMERA_SIDE = 24, 96
 #: A cell found with a lower score than this is worth a look.
 _DOUBTFUL = 0.4
 #: Frames after an addition in which an artefact of the compound would show.
-_ARTEFACT_FRAMES = 4
+_ARTEFACT_FRAMES = 2
 
 
 @dataclass(frozen=True)
@@ -221,14 +222,21 @@ def _check(movie: Movie) -> None:
 
 
 def _measured(movie: Movie) -> tuple[Camera, tuple[str, ...]]:
-    """Camera measured in the middle of the first frames, in the channel with most light."""
+    """Camera measured in the first frames, in the channel with most light and where it differs most."""
     frames = range(min(_CAMERA_FRAMES, movie.frames))
-    rows, columns = (slice(max((size - _CAMERA_SIDE) // 2, 0), (size + _CAMERA_SIDE) // 2 + 1) for size in movie.shape)
     channel = max(range(len(movie.channels)), key=lambda one: float(movie.page(0, one).mean()))
+    rows, columns = _varied(movie.page(0, channel))
     pages = np.stack([movie.page(frame, channel)[rows, columns] for frame in frames])
     found = measure_camera(pages, saturated=movie.saturated)
     said = f"Camera measured from the recording: gain {found.camera.gain:.3g} ADU/e, offset taken as 0."
     return found.camera, (said, *found.notes)
+
+
+def _varied(page: Page) -> tuple[slice, slice]:
+    """The window of a page, of those side by side, whose light varies most."""
+    sides = [[slice(one[0], one[-1] + 1) for one in np.array_split(np.arange(length), max(length // _CAMERA_SIDE, 1))]
+             for length in page.shape]  # fmt: skip
+    return max(product(*sides), key=lambda window: float(page[window].std()))
 
 
 def _segmented(movie: Movie, settings: Settings) -> Cells:
@@ -295,8 +303,9 @@ def _responses(
         until = min((one.start_s for one in stimuli if one.start_s > stimulus.start_s), default=math.inf)
         kinetics = None
         if stimulus.role != "vehicle" and calls.called.any():
-            mean = np.nanmean(signal[calls.called], axis=0)
-            kinetics = fit_kinetics(mean, time, response=Window(after.start, until), baseline=before)
+            seen = np.isfinite(signal[calls.called]).any(axis=0)
+            mean = np.nanmean(signal[calls.called][:, seen], axis=0)
+            kinetics = fit_kinetics(mean, time[seen], response=Window(after.start, until), baseline=before)
         result.append(StimulusResponse(stimulus, before, after, events, calls, artefact, rest, peak, kinetics))
     return result
 

@@ -21,7 +21,7 @@ from halfmax.study.entries import MovieEntry
 from halfmax.table import Source
 from halfmax.units import format_concentration
 
-__all__ = ["Recorded", "dish_analysis", "exports_of", "is_refused", "said"]
+__all__ = ["Recorded", "dish_analysis", "export_name", "exports_of", "is_refused", "said"]
 
 _NONE: Array = np.array([])
 #: Cells whose traces are drawn one by one.
@@ -40,7 +40,7 @@ class Recorded:
     @property
     def name(self) -> str:
         """Dish and day."""
-        dish = self.entry.dish or Path(self.entry.file).name.split(".")[0]
+        dish = self.entry.dish or _stem(self.entry.file)
         return f"{dish}, {self.entry.experiment}" if "experiment" in self.entry.model_fields_set else dish
 
 
@@ -52,7 +52,7 @@ def dish_analysis(one: Recorded, level: float, *, pictures: bool) -> Analysis:
     if pictures:
         plots += [_heat_map(dish, bars), _cells_plot(dish, bars), _picture(one), *_quality(dish, bars)]
     asked = [r for r in samples if r.stimulus.role == "sample"] or samples
-    counts = "; ".join(_counted(dish, r) for r in asked)
+    counts = _counted(dish, asked)
     sentence = " ".join(f"{said(r.stimulus)}: {r.calls.text()}" for r in asked) or "No stimulus is known."
     flagged = sum(bool(flag) for flag in dish.traces.flags)
     notes = [*dish.notes, *(note for r in asked for note in r.calls.notes)]
@@ -70,17 +70,20 @@ def is_refused(r: StimulusResponse) -> bool:
     return r.calls.status.startswith("refused")
 
 
-def _counted(dish: Dish, r: StimulusResponse) -> str:
-    if is_refused(r):
-        return f"responders to {said(r.stimulus)} not called"
-    return f"{int(r.calls.called.sum())} of {dish.cells} cells respond to {said(r.stimulus)}"
+def _counted(dish: Dish, asked: Sequence[StimulusResponse]) -> str:
+    """How many cells respond to each stimulus, and to which it cannot be said."""
+    told = [f"{int(r.calls.called.sum())}{{}} to {said(r.stimulus)}" for r in asked if not is_refused(r)]
+    lacking = [said(r.stimulus) for r in asked if is_refused(r)]
+    counts = [one.format("" if place else f" of {dish.cells} cells respond") for place, one in enumerate(told)]
+    return ", ".join([*counts, *([f"responders to {' and '.join(lacking)} not called"] if lacking else [])])
 
 
 _METHODS = (
     "Frames were registered to the first by the peak of the correlation of low frequencies, to a fraction of a pixel; "
     "the masks were moved, not the picture. The background of each page is a smooth surface through its cell-free "
     "pixels. Ratios are those of the mean lights of a cell, with variances from the camera's gain and read noise. "
-    "Bleaching was made good for each channel, log-linearly, from cells that do not respond.",
+    "Bleaching was made good for each channel, log-linearly, from cells that do not respond; where these are too few, "
+    "from the time before the first stimulus in all cells.",
     "A cell responds where its smoothed maximum after the stimulus exceeds what windows without a stimulus, or with "
     "vehicle, show in 5 % of cells. The denominator is all cells, active or not.",
 )
@@ -180,7 +183,7 @@ def _quality(dish: Dish, bars: tuple[Bar, ...]) -> list[Plot]:
 
 def _control(dish: Dish, bars: tuple[Bar, ...]) -> list[Plot]:
     """The sum of both lights that calcium does not move, of a dye with two channels."""
-    if len(dish.lights.channels) != 2:
+    if len(dish.lights.channels) != 2 or not dish.responding.any():
         return []
     for r in dish.responses:
         try:
@@ -254,11 +257,22 @@ def _wilson(count: int, of: int, level: float) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def _stem(file: str) -> str:
+    """Name of a file without its ending, which may be ``.ome.tif``."""
+    return Path(file).stem.removesuffix(".ome")
+
+
+def export_name(entry: MovieEntry) -> str:
+    """How the names of the tables of a recording begin: day and dish."""
+    said = f"{entry.experiment}_{entry.dish or _stem(entry.file)}"
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in said)
+
+
 def exports_of(one: Recorded) -> tuple[Export, ...]:
     """Traces and cells as tables."""
     import pandas as pd
 
-    dish, stem = one.dish, one.entry.dish or Path(one.entry.file).stem
+    dish, plain = one.dish, export_name(one.entry)
     traces: dict[str, Array] = {"time_s": dish.time_s}
     for row, label in enumerate(dish.traces.labels.tolist()):
         traces[f"cell_{label}_{dish.unit}"] = dish.signal[row]
@@ -281,7 +295,4 @@ def exports_of(one: Recorded) -> tuple[Export, ...]:
             f"{about}_half_decay_s": r.events.half_decay_s, f"{about}_half_decay": r.events.half_decay_operator,
             f"{about}_responds": r.calls.called, f"{about}_p": r.calls.p, f"{about}_q": r.calls.q,
         }  # fmt: skip
-    plain = "".join(
-        letter if letter.isalnum() or letter in "-_" else "_" for letter in f"{one.entry.experiment}_{stem}"
-    )
     return Export(f"{plain}_traces", pd.DataFrame(traces)), Export(f"{plain}_cells", pd.DataFrame(cells))

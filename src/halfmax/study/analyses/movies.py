@@ -29,7 +29,7 @@ from halfmax.readers.movie import open_movie
 from halfmax.readers.regions import read_regions
 from halfmax.readers.stimuli import read_stimuli
 from halfmax.report.document import Analysis, Export, Plot, Series
-from halfmax.study.analyses.dish import Recorded, dish_analysis, exports_of, is_refused, said
+from halfmax.study.analyses.dish import Recorded, dish_analysis, export_name, exports_of, is_refused, said
 from halfmax.study.analyses.table import Array, Found, status_of
 from halfmax.study.entries import CalciumSection, MovieEntry
 from halfmax.table import Source
@@ -51,6 +51,7 @@ def movies(
     entries: Sequence[MovieEntry], section: CalciumSection, folder: Path, level: float, tell: Tell
 ) -> Iterator[Found]:
     """Dose–response and comparisons over all dishes, and then each dish."""
+    _check_apart(entries)
     recorded = []
     for number, entry in enumerate(entries, start=1):
         tell(f"recording {number} of {len(entries)}: {entry.file}")
@@ -62,6 +63,19 @@ def movies(
         yield from _together(recorded, section, level)
     for number, one in enumerate(recorded[:_SHOWN]):
         yield Found(dish_analysis(one, level, pictures=number == 0), one.sources)
+
+
+def _check_apart(entries: Sequence[MovieEntry]) -> None:
+    """Refuse two recordings of one name: their cells would count as those of one dish, their tables be one."""
+    seen: dict[str, int] = {}
+    for number, entry in enumerate(entries, start=1):
+        first = seen.setdefault(export_name(entry).casefold(), number)
+        if first != number:
+            raise StudyError(
+                f"movie[{first}] ({entries[first - 1].file}) and movie[{number}] ({entry.file}) are both the same dish "
+                f'of experiment "{entry.experiment}". Say in experiment on which day each was recorded, or name the '
+                "dishes apart with dish."
+            )
 
 
 def settings_of(section: CalciumSection, *, diameter: float | None = None) -> Settings:
@@ -87,8 +101,9 @@ def record(
     paths = [folder / name for name in (entry.file, *entry.more_files)]
     interval = duration(entry.interval) if entry.interval else None
     movie = open_movie(
-        paths if len(paths) > 1 else paths[0], channels=entry.channels, interval=interval, order=entry.order
-    )
+        paths if len(paths) > 1 else paths[0], channels=entry.channels, interval=interval, order=entry.order,
+        frames=entry.frames,
+    )  # fmt: skip
     stimuli = read_stimuli(folder / entry.stimuli) if entry.stimuli else ()
     regions = read_regions(folder / entry.masks, movie.shape) if entry.masks else None
     sources = _Hashing([*paths, *(folder / name for name in (entry.stimuli, entry.masks) if name)])
