@@ -6,7 +6,7 @@ import re
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -69,7 +69,9 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]], widths: tuple[in
 
 def kind(annotation: Any) -> str:
     """Type of a key in words: ``text``, or the texts it may be."""
-    name = str(annotation).replace("<class '", "").replace("'>", "").replace(" | None", "")
+    if type(None) in get_args(annotation):
+        (annotation,) = (one for one in get_args(annotation) if one is not type(None))
+    name = str(annotation).replace("<class '", "").replace("'>", "")
     if name.startswith("typing.Literal"):
         return ", ".join(f"`{choice}`" for choice in annotation.__args__)
     return TYPES[name]

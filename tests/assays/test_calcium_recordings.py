@@ -5,6 +5,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from scipy import ndimage
 
 from halfmax.assays.calcium.camera import Camera
 from halfmax.assays.calcium.dish import Settings, analyse_dish
-from halfmax.assays.calcium.extract import extract
+from halfmax.assays.calcium.extract import _Masks, extract
 from halfmax.cli import main
 from halfmax.errors import StudyError, TableError
 from halfmax.movie import Stimulus
@@ -40,6 +41,12 @@ def recorded(tmp_path_factory):
 def spoilt(movie, frames, channels, page):
     """The same recording with other pages in some frames and channels."""
     return replace(movie, page=lambda t, c: page(movie.shape) if t in frames and c in channels else movie.page(t, c))
+
+
+class Sized(NamedTuple):
+    """What masks must know of a recording."""
+
+    shape: tuple[int, int]
 
 
 def zeros(shape):
@@ -176,3 +183,30 @@ def test_the_command_counts_a_dark_page_and_still_answers(monkeypatch, capsys, t
     code, out, _ = command(monkeypatch, capsys, tmp_path / "dark.ome.tif", "--masks", tmp_path / "masks.tif", "--json")
     assert code == 0
     assert json.loads(out)["cells"] == 20
+
+
+def test_few_cells_in_a_corner_are_enough_to_measure_the_camera(tmp_path):
+    design = small_design(shape=(256, 256), cells=Cells(number=3, radius=5.0), drift=Drift(rms=1.0))
+    truth = simulate_movie(tmp_path / "few.ome.tif", design, seed=1)
+    dish = analyse_dish(open_movie(tmp_path / "few.ome.tif"), masks=truth.labels)
+    assert dish.camera.gain == pytest.approx(design.camera.gain, rel=0.1)
+
+
+def test_the_light_of_a_cell_between_pixels_is_exact_for_a_parabola():
+    y, x = np.mgrid[:80, :96].astype(float)
+    labels = np.zeros((80, 96), dtype=np.int32)
+    labels[(y - 40) ** 2 + (x - 50) ** 2 < 45] = 3
+    labels[np.hypot(y, x - 20) < 6] = 7
+    inside = np.argwhere(labels == 3)
+
+    def surface(down, right):
+        return 500 + 2 * down - 3 * right + 0.2 * down**2 - 0.05 * right**2 + 0.03 * down * right
+
+    masks = _Masks.of(labels, Sized((80, 96)))
+    for shift in ((0.0, 0.0), (0.3, -0.4), (1.3, 2.7), (-5.5, 0.0)):
+        place, weight = masks.moved(np.array(shift))
+        found = masks.mean(surface(y, x).ravel().take(place) * weight)
+        assert found[0] == pytest.approx(surface(*(inside + shift).T).mean(), rel=1e-6)
+    assert masks.inside(np.array([-0.4, 0.2])).tolist() == [True, True]
+    assert masks.inside(np.array([-0.6, 0.2])).tolist() == [True, False]
+    assert masks.labels.tolist() == [3, 7]

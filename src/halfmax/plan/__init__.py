@@ -7,6 +7,7 @@
 `protocol`     the same as a sheet for the bench
 `folder`       all of it as files, with the study document that reads them
 `precision`    how many experiments a wanted precision needs
+`imaging`      the same for recordings of calcium: dishes, days, stimuli, sheet
 =============  =====================================================================
 """
 

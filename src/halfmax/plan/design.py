@@ -97,11 +97,11 @@ class ViabilityOptions:
     background: int = 660
 
     def __post_init__(self) -> None:
-        _among("wells", self.wells, (96, 384))
-        _among("edges", self.edges, ("unused", "used"))
-        _among("solubiliser", self.solubiliser, ("DMSO", "SDS/HCl"))
+        among("wells", self.wells, (96, 384))
+        among("edges", self.edges, ("unused", "used"))
+        among("solubiliser", self.solubiliser, ("DMSO", "SDS/HCl"))
         for name, least in (("vehicle", 1), ("blank", 1), ("kill", 0), ("untreated", 0), ("compound_blank", 0)):
-            _whole_number(name, getattr(self, name), least)
+            whole_number(name, getattr(self, name), least)
         if not 0.05 <= self.excess <= 0.5:
             raise RangeError(f"excess must lie in 0.05…0.5, found {self.excess:g}.")
 
@@ -277,37 +277,39 @@ def plan_viability(
     (['MCF-7_48h_1', 'MCF-7_48h_2', 'MCF-7_48h_3'], '0.5%')
     """
     options = options or ViabilityOptions()
-    lines = _names("cell line", [cell_lines] if isinstance(cell_lines, str) else cell_lines)
-    (name,) = _names("compound", [compound])
+    lines = names("cell line", [cell_lines] if isinstance(cell_lines, str) else cell_lines)
+    (name,) = names("compound", [compound])
     durations = _durations([times] if isinstance(times, str) else times)
-    _whole_number("replicates", replicates, 1)
-    _whole_number("experiments", experiments, 1)
+    whole_number("replicates", replicates, 1)
+    whole_number("experiments", experiments, 1)
     doses = _doses(units.concentration(lowest), units.concentration(highest), points)
     stock = units.concentration(options.stock)
-    solvent = _solvent_fraction(doses[-1], stock, options)
+    solvent = solvent_fraction(doses[-1], stock, options.solvent_limit, options.solvent)
     draft = Plan(name, lines, doses, replicates, durations, experiments, stock, solvent, options, plates=())
     return replace(draft, plates=_plates(draft))
 
 
-def _among(name: str, value: object, known: tuple[object, ...]) -> None:
+def among(name: str, value: object, known: tuple[object, ...]) -> None:
+    """Refuse a word that is not one of the known."""
     if value not in known:
         hint = nearest(str(value), [str(word) for word in known])
         raise RangeError(f'{name} must be one of {", ".join(map(str, known))}, found "{value}". {hint}')
 
 
-def _whole_number(name: str, value: object, least: int) -> None:
+def whole_number(name: str, value: object, least: int) -> None:
+    """Refuse what is no whole number from `least` on."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise RangeError(f"{name} must be a whole number ≥ {least}, found {value!r}.")
 
 
-def _names(what: str, given: Sequence[str]) -> tuple[str, ...]:
+def names(what: str, given: Sequence[str]) -> tuple[str, ...]:
     """Names without surrounding blanks; none empty, none twice."""
     names = tuple(str(name).strip() for name in given)
     if not names or not all(names):
         raise RangeError(f"the {what} has no name.")
     for index, name in enumerate(names):
         for other in names[:index]:
-            if _file_part(name).casefold() == _file_part(other).casefold():
+            if file_part(name).casefold() == file_part(other).casefold():
                 raise RangeError(f'{what}s "{other}" and "{name}" cannot be told apart in file names. Rename one.')
     return names
 
@@ -320,12 +322,12 @@ def _durations(times: Sequence[str]) -> tuple[float, ...]:
     return durations
 
 
-def _file_part(name: str) -> str:
+def file_part(name: str) -> str:
     """Name as part of a file's name on every system.
 
     Examples
     --------
-    >>> _file_part("SK-N-SH (p. 12)")
+    >>> file_part("SK-N-SH (p. 12)")
     'SK-N-SH-p.-12'
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "x"
@@ -342,24 +344,24 @@ def _doses(lowest: float, highest: float, points: int | None) -> tuple[float, ..
         raise RangeError(f"the lowest dose must be > 0 and below the highest, found {low} and {high}.")
     decades = math.log10(highest / lowest)
     number = max(2, round(2 * decades) + 1) if points is None else points
-    _whole_number("points", number, 2)
+    whole_number("points", number, 2)
     doses = tuple(float(f"{lowest * 10 ** (decades * k / (number - 1)):.4g}") for k in range(number))
     if len(set(doses)) < number:
         raise RangeError(f"{number} doses do not fit between {lowest:g} M and {highest:g} M. Use fewer points.")
     return doses
 
 
-def _solvent_fraction(highest: float, stock: float, options: ViabilityOptions) -> float:
+def solvent_fraction(highest: float, stock: float, solvent_limit: str, solvent: str) -> float:
     """Share of solvent in the wells, or the stock that would be needed."""
-    limit = _percent(options.solvent_limit)
+    limit = _percent(solvent_limit)
     if not SMALLEST_SOLVENT_FRACTION <= limit <= 0.01:
-        raise RangeError(f'solvent_limit must lie in 0.1 %…1 %, found "{options.solvent_limit}".')
+        raise RangeError(f'solvent_limit must lie in 0.1 %…1 %, found "{solvent_limit}".')
     needed = highest / stock if stock > 0 else math.inf
     if needed > limit * (1 + 1e-9):
         dose, have = units.format_concentration(highest, digits=3), units.format_concentration(stock, digits=3)
         stock_needed = units.format_concentration(highest / limit, digits=3)
         raise RangeError(
-            f"{dose} from a stock of {have} needs {needed:.2%} {options.solvent}, more than the limit of {limit:.2%}. "
+            f"{dose} from a stock of {have} needs {needed:.2%} {solvent}, more than the limit of {limit:.2%}. "
             f"Use a stock of at least {stock_needed}, or a highest dose of at most "
             f"{units.format_concentration(stock * limit, digits=3)}."
         )
@@ -392,7 +394,7 @@ def _plates(plan: Plan) -> tuple[PlannedPlate, ...]:
         for line in plan.cell_lines:
             for time in plan.times:
                 duration = units.format_duration(time).replace(" ", "")
-                name = f"{_file_part(line)}_{duration}_{experiment}"
+                name = f"{file_part(line)}_{duration}_{experiment}"
                 layout = _layout(plan, name, line, time, str(experiment))
                 plates.append(PlannedPlate(name, line, time, str(experiment), layout))
     return tuple(plates)

@@ -66,6 +66,43 @@ class Transfer:
         return self.achieved / self.concentration - 1 if self.concentration else 0.0
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What a series and its working solutions follow from.
+
+    Parameters
+    ----------
+    doses : tuple of float, M
+        Final, ascending.
+    stock : float, M
+        In pure solvent.
+    solvent, medium : str
+        In which the series is made, and what each of its tubes goes into.
+    solvent_fraction : float
+        Share of solvent that the cells see.
+    fold : float
+        How many times stronger than final a working solution is.
+    share : float, µL
+        Of a series tube, into its working solution.
+    smallest : float, µL
+        Smallest volume that is pipetted.
+    """
+
+    doses: tuple[float, ...]
+    stock: float
+    solvent: str
+    medium: str
+    solvent_fraction: float
+    fold: float
+    share: float
+    smallest: float
+
+    @property
+    def added(self) -> float:
+        """Medium for a share, µL."""
+        return rounded(self.share / (self.solvent_fraction * self.fold) - self.share)
+
+
 def dilutions(plan: Plan) -> tuple[Transfer, ...]:
     """All tubes of one experiment, in the order in which they are made.
 
@@ -81,26 +118,42 @@ def dilutions(plan: Plan) -> tuple[Transfer, ...]:
     >>> second.tube, second.source, second.source_volume, second.diluent_volume
     ('S2', 'S1', 10.0, 21.6)
     """
-    tubes: list[Transfer] = []
-    strongest = plan.doses[-1] / plan.solvent_fraction
-    share = working_share(plan)
-    carried = _carried_volume(plan, share)
-    series = [_strongest(plan, strongest, carried, share)]
-    for k, dose in enumerate(reversed(plan.doses[:-1]), start=2):
+    recipe = Recipe(
+        plan.doses, plan.stock, plan.options.solvent, "medium", plan.solvent_fraction, plan.addition_fold,
+        working_share(plan), plan.smallest_volume,
+    )  # fmt: skip
+    roles = tuple(role for role in WITH_SOLVENT if role not in ("sample", "compound_blank"))
+    wells = plan.plates_per_experiment * plan.plates[0].count(*roles)
+    return (*diluted(recipe), vehicle_tube(recipe, wells * plan.addition_volume * (1 + plan.options.excess)))
+
+
+def diluted(recipe: Recipe) -> tuple[Transfer, ...]:
+    """The series in solvent, and then its working solutions."""
+    carried = _carried_volume(recipe)
+    series = [_strongest(recipe, carried)]
+    for k, dose in enumerate(reversed(recipe.doses[:-1]), start=2):
         before = series[-1]
-        ratio = before.dose / dose
-        added = _rounded(carried * (ratio - 1))
+        added = rounded(carried * (before.dose / dose - 1))
         achieved = before.achieved * carried / (carried + added)
-        source, wanted = before.tube, dose / plan.solvent_fraction
-        series.append(Transfer("series", f"S{k}", source, carried, plan.options.solvent, added, wanted, achieved, dose))
-    tubes += series
-    medium = _rounded(share / (plan.solvent_fraction * plan.addition_fold) - share)
+        wanted = dose / recipe.solvent_fraction
+        series.append(Transfer("series", f"S{k}", before.tube, carried, recipe.solvent, added, wanted, achieved, dose))
+    working = []
     for k, tube in enumerate(series, start=1):
-        achieved = tube.achieved * share / (share + medium)
-        wanted = tube.dose * plan.addition_fold
-        tubes.append(Transfer("working", f"W{k}", tube.tube, share, "medium", medium, wanted, achieved, tube.dose))
-    tubes.append(_vehicle(plan))
-    return tuple(tubes)
+        achieved = tube.achieved * recipe.share / (recipe.share + recipe.added)
+        wanted = tube.dose * recipe.fold
+        working.append(
+            Transfer(
+                "working", f"W{k}", tube.tube, recipe.share, recipe.medium, recipe.added, wanted, achieved, tube.dose
+            )
+        )
+    return (*series, *working)
+
+
+def vehicle_tube(recipe: Recipe, total: float) -> Transfer:
+    """At least a volume (µL) of medium with the solvent of a working solution and no compound."""
+    share = max(up(total * recipe.solvent_fraction * recipe.fold), recipe.smallest)
+    added = rounded(share / (recipe.solvent_fraction * recipe.fold) - share)
+    return Transfer("working", "WV", recipe.solvent, share, recipe.medium, added, 0.0, 0.0, 0.0)
 
 
 def wells_of_a_dose(plan: Plan) -> int:
@@ -111,55 +164,48 @@ def wells_of_a_dose(plan: Plan) -> int:
 def working_share(plan: Plan) -> float:
     """Volume of each series tube that goes into medium, µL: enough for all wells with excess."""
     needed = wells_of_a_dose(plan) * plan.addition_volume * (1 + plan.options.excess)
-    return max(_up(needed * plan.solvent_fraction * plan.addition_fold), plan.smallest_volume)
+    return max(up(needed * plan.solvent_fraction * plan.addition_fold), plan.smallest_volume)
 
 
-def _carried_volume(plan: Plan, share: float) -> float:
+def _carried_volume(recipe: Recipe) -> float:
     """Volume carried from tube to tube: what stays behind must go into medium with a tenth to spare.
 
     Five times the smallest volume, where less would do, keeps the series accurate for a few µL of stock.
     """
-    ratio = min(high / low for low, high in itertools.pairwise(plan.doses))
-    return max(_up(1.1 * share / (ratio - 1)), 5 * plan.smallest_volume)
+    if len(recipe.doses) == 1:
+        return 0.0
+    ratio = min(high / low for low, high in itertools.pairwise(recipe.doses))
+    return max(up(1.1 * recipe.share / (ratio - 1)), 5 * recipe.smallest)
 
 
-def _strongest(plan: Plan, wanted: float, carried: float, share: float) -> Transfer:
+def _strongest(recipe: Recipe, carried: float) -> Transfer:
     """The first tube: the stock itself, or the stock diluted."""
-    total = _up(carried + 1.1 * share)
-    stock = total * wanted / plan.stock
+    dose, wanted = recipe.doses[-1], recipe.doses[-1] / recipe.solvent_fraction
+    total = up(carried + 1.1 * recipe.share)
+    stock = total * wanted / recipe.stock
     if stock >= total * (1 - 1e-9):
-        dose = plan.doses[-1]
-        return Transfer("series", "S1", "stock", total, plan.options.solvent, 0.0, wanted, plan.stock, dose)
-    if stock < plan.smallest_volume:
-        total = plan.smallest_volume * plan.stock / wanted
-        stock = plan.smallest_volume
+        return Transfer("series", "S1", "stock", total, recipe.solvent, 0.0, wanted, recipe.stock, dose)
+    if stock < recipe.smallest:
+        total = recipe.smallest * recipe.stock / wanted
+        stock = recipe.smallest
     if total > 2000:
         raise RangeError(
-            f"the stock of {plan.stock * 1e3:g} mM is too strong to be diluted in one step "
+            f"the stock of {recipe.stock * 1e3:g} mM is too strong to be diluted in one step "
             f"({stock:g} µL in {total / 1000:.1f} mL). Dilute it to {10 * wanted * 1e3:.3g} mM, and plan with that."
         )
-    stock = _rounded(stock)
-    added = _rounded(total - stock)
-    achieved = plan.stock * stock / (stock + added)
-    return Transfer("series", "S1", "stock", stock, plan.options.solvent, added, wanted, achieved, plan.doses[-1])
+    stock = rounded(stock)
+    added = rounded(total - stock)
+    achieved = recipe.stock * stock / (stock + added)
+    return Transfer("series", "S1", "stock", stock, recipe.solvent, added, wanted, achieved, dose)
 
 
-def _vehicle(plan: Plan) -> Transfer:
-    """Medium with the solvent of a dosed well and no compound, for all wells that need it."""
-    roles = tuple(role for role in WITH_SOLVENT if role not in ("sample", "compound_blank"))
-    wells = plan.plates_per_experiment * plan.plates[0].count(*roles)
-    total = wells * plan.addition_volume * (1 + plan.options.excess)
-    share = max(_up(total * plan.solvent_fraction * plan.addition_fold), plan.smallest_volume)
-    medium = _rounded(share / (plan.solvent_fraction * plan.addition_fold) - share)
-    return Transfer("working", "WV", plan.options.solvent, share, "medium", medium, 0.0, 0.0, 0.0)
-
-
-def _up(volume: float) -> float:
-    """Next volume to which a pipette is set without looking twice."""
+def up(volume: float) -> float:
+    """Next volume to which a pipette is set without looking twice, µL."""
     return math.ceil(volume / _STEP - 1e-9) * _STEP
 
 
-def _rounded(volume: float) -> float:
+def rounded(volume: float) -> float:
+    """Nearest volume to which a pipette can be set, µL."""
     return round(round(volume / _RESOLUTION) * _RESOLUTION, 1)
 
 

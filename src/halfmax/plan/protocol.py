@@ -26,24 +26,32 @@ def protocol_html(plan: Plan) -> str:
     >>> page.splitlines()[0], "80,000 cells/mL" in page
     ('<!doctype html>', True)
     """
-    from jinja2 import Environment, StrictUndefined
+    return rendered("protocol.html.jinja", _page(plan))
+
+
+def rendered(template: str, page: dict[str, Any]) -> str:
+    """A sheet from its template and the texts that it shows."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
     from halfmax import __version__
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    room = files("halfmax.plan")
+    environment = Environment(
+        loader=FunctionLoader(lambda name: room.joinpath(name).read_text(encoding="utf-8")),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
     environment.filters["svg"] = Markup
-    environment.filters["tied"] = _tied
-    text = files("halfmax.plan").joinpath("protocol.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(text).render(_page(plan) | {"version": __version__}).rstrip() + "\n"
+    environment.filters["tied"] = tied
+    return environment.get_template(template).render(page | {"version": __version__}).rstrip() + "\n"
 
 
 def _page(plan: Plan) -> dict[str, Any]:
     """Everything the template shows, already as text."""
     return {
         "plan": plan,
-        "heading": f"{plan.compound} on {_listed(plan.cell_lines)}",
-        "words": f"{plan.compound} on {_listed(plan.cell_lines)}".split(" "),
+        "heading": f"{plan.compound} on {listed(plan.cell_lines)}",
+        "words": f"{plan.compound} on {listed(plan.cell_lines)}".split(" "),
         "facts": _facts(plan),
         "fields": _fields(plan),
         "workflow": _workflow(plan),
@@ -76,7 +84,7 @@ def shown_volume(volume: float) -> str:
     return f"{round(volume, 1):g} µL" if volume < 1000 else f"{volume / 1000:.3g} mL"
 
 
-def _prepared(volume: float) -> str:
+def prepared(volume: float) -> str:
     """A volume to prepare, rounded up to two digits."""
     step = 10.0 ** (math.floor(math.log10(volume)) - 1)
     return shown_volume(math.ceil(volume / step - 1e-9) * step)
@@ -89,13 +97,13 @@ def _number(cells: float) -> str:
     return f"{rounded / 1e6:.2g} million" if rounded >= 1e6 else f"{rounded:,.0f}"
 
 
-def _tied(text: str) -> str:
+def tied(text: str) -> str:
     """Text whose numbers do not part from their units at the end of a line."""
     text = re.sub(r"(?<=\d)–(?=\d)", "–\u2060", text)
-    return re.sub(r"(?<=\d) (?=[^\W\d]{1,2}\b|[%°×])", "\u00a0", text)
+    return re.sub(r"(?<=\d) (?=(?:[^\W\d]{1,2}|min)\b|[%°×])", "\u00a0", text)
 
 
-def _listed(names: tuple[str, ...] | list[str]) -> str:
+def listed(names: tuple[str, ...] | list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -104,7 +112,7 @@ def _dose(dose: float) -> str:
 
 
 def _times(plan: Plan) -> str:
-    return _listed([units.format_duration(time) for time in plan.times])
+    return listed([units.format_duration(time) for time in plan.times])
 
 
 # ── Parts of the sheet ──────────────────────────────────────────────────────────────────────────────
@@ -158,7 +166,7 @@ def _needs(plan: Plan) -> list[tuple[str, str, str]]:
     mtt = stained * plan.mtt_volume
     density = f"{plan.cells_per_well / plan.cell_volume * 1000:,.0f} cells/mL"
     needs = [
-        (f"{line} cells", _number(seeded * plan.cells_per_well), f"{_prepared(seeded * plan.cell_volume)} at {density}")
+        (f"{line} cells", _number(seeded * plan.cells_per_well), f"{prepared(seeded * plan.cell_volume)} at {density}")
         for line in plan.cell_lines
     ]
     strength = units.format_concentration(plan.stock, digits=3)
@@ -166,10 +174,10 @@ def _needs(plan: Plan) -> list[tuple[str, str, str]]:
     return [
         *needs,
         (f"{plan.compound} stock", shown_volume(taken), f"{strength} in {plan.options.solvent}"),
-        (plan.options.solvent, _prepared(solvent), "for the series and the vehicle"),
-        ("Medium", _prepared(working), "for the working solutions"),
-        ("MTT", _prepared(mtt), f"5 mg/mL in PBS, sterile-filtered, dark ({5 * mtt / 1000:.2g} mg)"),
-        (plan.options.solubiliser, _prepared(stained * plan.solubiliser_volume), "to dissolve the formazan"),
+        (plan.options.solvent, prepared(solvent), "for the series and the vehicle"),
+        ("Medium", prepared(working), "for the working solutions"),
+        ("MTT", prepared(mtt), f"5 mg/mL in PBS, sterile-filtered, dark ({5 * mtt / 1000:.2g} mg)"),
+        (plan.options.solubiliser, prepared(stained * plan.solubiliser_volume), "to dissolve the formazan"),
     ]
 
 
@@ -179,7 +187,7 @@ def _days(plan: Plan) -> list[tuple[str, str, list[str]]]:
     return [
         ("Day 0", "Seed", _seeding(plan)),
         ("Day 1", "Treat", _treating(plan)),
-        (f"{'Day' if len(days) == 1 else 'Days'} {_listed(days)}", "Stain and read", _reading(plan)),
+        (f"{'Day' if len(days) == 1 else 'Days'} {listed(days)}", "Stain and read", _reading(plan)),
     ]
 
 
@@ -189,7 +197,7 @@ def _seeding(plan: Plan) -> list[str]:
     empty = shown_volume(plan.cell_volume)
     return [
         f"Harvest cells in exponential growth, count them, note viability. Dilute each line to {density}; "
-        f"a plate takes {_prepared(seeded * plan.cell_volume)}.",
+        f"a plate takes {prepared(seeded * plan.cell_volume)}.",
         f"Pipette {empty} of suspension ({plan.cells_per_well:,} cells) into every well with cells: doses, V, K, U.",
         f"Pipette {empty} of medium without cells into B and the rings.",
         f"Fill every unused well (grey dot) with {shown_volume(plan.well_volume)} of medium or PBS: less evaporation.",
@@ -200,7 +208,7 @@ def _seeding(plan: Plan) -> list[str]:
 def _treating(plan: Plan) -> list[str]:
     solvent, volume = plan.options.solvent, shown_volume(plan.addition_volume)
     fold = f"{plan.addition_fold:.3g}×"
-    solvent_controls = _listed([CONTROLS[role][0] for role in ("vehicle", "kill", "blank") if role in WITH_SOLVENT])
+    solvent_controls = listed([CONTROLS[role][0] for role in ("vehicle", "kill", "blank") if role in WITH_SOLVENT])
     return [
         f"Make the series S in {solvent}, then the {fold} working solutions W and WV in medium (table below). "
         "New tip for every tube; mix each before the next. Use W within the hour.",

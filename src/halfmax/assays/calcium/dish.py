@@ -234,9 +234,11 @@ def _measured(movie: Movie) -> tuple[Camera, tuple[str, ...]]:
 
 def _varied(page: Page) -> tuple[slice, slice]:
     """The window of a page, of those side by side, whose light varies most."""
-    sides = [[slice(one[0], one[-1] + 1) for one in np.array_split(np.arange(length), max(length // _CAMERA_SIDE, 1))]
-             for length in page.shape]  # fmt: skip
-    return max(product(*sides), key=lambda window: float(page[window].std()))
+    rows, columns = (
+        [slice(one[0], one[-1] + 1) for one in np.array_split(np.arange(length), max(length // _CAMERA_SIDE, 1))]
+        for length in page.shape
+    )
+    return max(product(rows, columns), key=lambda window: float(page[window].std()))
 
 
 def _segmented(movie: Movie, settings: Settings) -> Cells:

@@ -216,7 +216,8 @@ class _Masks:
         # The light at a place between pixels is that of its neighbours: seen from them, the kernel is turned round.
         kernel = np.outer(down, right).ravel()[::-1].astype(np.float32)
         weight = self.member.copy()
-        weight[self.edge] = kernel @ self.beside
+        # Not as a matrix product: the threads of a linear-algebra library cost more here than they save.
+        weight[self.edge] = np.einsum("k,ke->e", kernel, self.beside)
         key = int(whole[0]), int(whole[1])
         if key not in self._placed:
             self._placed.clear()
