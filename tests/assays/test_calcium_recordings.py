@@ -172,7 +172,6 @@ def test_the_command_refuses_masks_and_stimuli_of_another_recording(monkeypatch,
         assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_command_counts_a_dark_page_and_still_answers(monkeypatch, capsys, tmp_path, recorded):
     truth, movie = recorded
     pages = tifffile.imread(movie.files[0]).reshape(movie.frames, 2, *movie.shape)

@@ -91,9 +91,9 @@ class BleachRates:
         return np.asarray(np.sqrt(variance) * np.abs(np.asarray(time_s, dtype=float) - self.start_s))
 
     def _quantile(self, level: float) -> float:
-        from scipy import stats
+        from scipy import special
 
-        return float(stats.t.ppf(0.5 + level / 2, max(self.freedom, 1)))
+        return float(special.stdtrit(max(self.freedom, 1), 0.5 + level / 2))
 
     def text(self) -> str:
         """What was done, in a sentence."""
@@ -268,15 +268,15 @@ def _quiet(logs: _Logs, before: Mask, tolerance: float) -> Mask:
 
 
 def _straight(value: Array, time: Array, before: Mask, tolerance: float) -> Mask:
-    from scipy import stats
+    from scipy import special
 
     noise = _noise(value)
     noise = noise * _inflation(value[:, before], noise)
     lines = _lines(value, time)
     step, step_se = _contrast(lines, (time >= time[before].max()) & ~before, time, noise)
-    limit = float(stats.norm.ppf(1 - LEVEL / 2))
+    limit = float(special.ndtri(1 - LEVEL / 2))
     straight = np.abs(step) <= np.maximum(limit * step_se, tolerance)
-    limit = float(stats.norm.ppf(1 - LEVEL / (2 * PIECES)))
+    limit = float(special.ndtri(1 - LEVEL / (2 * PIECES)))
     for piece in np.array_split(np.arange(time.size), min(PIECES, time.size // 2)):
         inside = np.zeros(time.size, dtype=bool)
         inside[piece] = True

@@ -399,19 +399,19 @@ def _apart(theta: Array, free: Mask) -> Array:
 
 def _fitted(data: _Data, level: float) -> Kinetics:
     """Optimum and profiles of some cells."""
-    from scipy import stats
+    from scipy import special
 
     fit, places = _explored(data, _started(data))
     n = data.seen.sum(axis=1)
     r = np.clip(_autocorrelation(_residual(data, fit.theta), data.seen), 0.0, 0.95)
     freedom = np.maximum(n * (1 - r) / (1 + r) - 6, 1.0)
     least = np.minimum(fit.rss, np.minimum(places[0][1].min(axis=1), places[1][1].min(axis=1)))
-    allowed = least * (1 + stats.f.ppf(level, 1, freedom) / freedom)
+    allowed = least * (1 + special.fdtri(1, freedom, level) / freedom)
     rise, decay = (_interval(*place, fit.theta[:, which], fit.rss, allowed)
                    for which, place in zip((1, 2), places, strict=True))  # fmt: skip
     flat = (data.values**2).sum(axis=1) - data.values.sum(axis=1) ** 2 / n
     # The F-test of five parameters, two of them searched for: taken at a fifth of the level, it holds.
-    nothing = flat <= least * (1 + 5 * stats.f.ppf(1 - (1 - level) / 5, 5, freedom) / freedom)
+    nothing = flat <= least * (1 + 5 * special.fdtri(5, freedom, 1 - (1 - level) / 5) / freedom)
     rise, decay = _without(rise, nothing), _without(decay, nothing)
     status = _status(rise, decay, nothing)
     noise = np.sqrt(fit.rss / np.maximum(n - 6, 1))

@@ -108,6 +108,13 @@ def _unit(dish: Dish) -> str:
     return {"ratio": f"ratio {' / '.join(dish.traces.channels)}"}.get(dish.unit, dish.unit)
 
 
+def _mean(values: Array) -> Array:
+    """Mean over the first axis of what there is; NaN where there is nothing, as in a dark frame."""
+    seen = np.isfinite(values)
+    total, count = np.where(seen, values, 0.0).sum(axis=0), seen.sum(axis=0)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
+
+
 def _means_plot(dish: Dish, bars: tuple[Bar, ...]) -> Plot:
     """Mean of all cells with its interval, and of those that respond and the others."""
     groups = {"all cells": np.ones(dish.cells, dtype=bool)}
@@ -118,8 +125,8 @@ def _means_plot(dish: Dish, bars: tuple[Bar, ...]) -> Plot:
     for label, here in groups.items():
         seen = dish.signal[here]
         count = np.maximum(np.isfinite(seen).sum(axis=0), 1)
-        mean = np.nanmean(seen, axis=0)
-        half = 1.96 * np.nanstd(seen, axis=0) / np.sqrt(count)
+        mean = _mean(seen)
+        half = 1.96 * np.sqrt(_mean((seen - mean) ** 2) / count)
         low, line, high = (_in_nanomolar(dish, one) for one in (mean - half, mean, mean + half))
         series.append(Series(f"{label} ({int(here.sum())})", _NONE, _NONE, dish.time_s, line, low, high))
     caption = "Mean and its 95 % interval over the cells of this dish, which are no replicates: the sample is the day."
@@ -172,11 +179,11 @@ def _quality(dish: Dish, bars: tuple[Bar, ...]) -> list[Plot]:
     plots = [Plot("time", "time", "displacement (pixels)", drift, "Drift of the picture against the first frame.")]
     light = []
     for channel, name in enumerate(traces.channels):
-        mean = np.nanmedian(traces.signal[channel], axis=0)
+        mean = _mean(traces.signal[channel])
         light.append(Series(f"cells {name}".strip(), _NONE, _NONE, time, 100 * mean / np.nanmean(mean[:5])))
         level = traces.background[channel]
         light.append(Series(f"background {name}".strip(), _NONE, _NONE, time, 100 * level / level[:5].mean()))
-    caption = "Median light of the cells and of the background, before bleaching is made good."
+    caption = "Mean light of the cells and of the background, before bleaching is made good."
     plots.append(Plot("time", "time", "light (% of the first frames)", tuple(light), caption))
     return [*plots, *_control(dish, bars)]
 
@@ -195,8 +202,8 @@ def _control(dish: Dish, bars: tuple[Bar, ...]) -> list[Plot]:
         lights = {f"{over} + {alpha.value:.3g} × {under}": first + alpha.value * second, over: first, under: second}
         before, series = r.baseline.inside(dish.time_s), []
         for name, light in lights.items():
-            mean = np.nanmean(light, axis=0)
-            series.append(Series(name, _NONE, _NONE, dish.time_s, 100 * mean / mean[before].mean()))
+            mean = _mean(light)
+            series.append(Series(name, _NONE, _NONE, dish.time_s, 100 * mean / np.nanmean(mean[before])))
         caption = (
             "Control: calcium moves the two lights against each other, and leaves their weighted sum alone. The weight "
             f"is from the response to {said(r.stimulus)}; mean of the cells that respond."
