@@ -16,6 +16,12 @@ from halfmax.cli import main
 from halfmax.curves import MODELS, hill
 
 COMMAND = [sys.executable, "-m", "halfmax"]
+#: The command as a terminal starts it: where tests run in the background, their children inherit an ignored Ctrl-C.
+INTERRUPTIBLE = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from halfmax.cli import main; main()",
+]
 
 
 def halfmax(*arguments, cwd=None):
@@ -375,7 +381,7 @@ def test_ctrl_c_exits_with_130_and_leaves_nothing_half_written(demo, tmp_path):
     text = (folder / "study.toml").read_text(encoding="utf-8")
     (folder / "study.toml").write_text(text[: text.index("# Calcium:")], encoding="utf-8")
     with subprocess.Popen(
-        [*COMMAND, "run", str(folder)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*INTERRUPTIBLE, "run", str(folder)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as run:
         for line in run.stderr:
             if "writing the report" in line:

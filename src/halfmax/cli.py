@@ -117,10 +117,10 @@ def movie(
 
     with _frames() as progress:
         made = run_movie(
-            list(files), output, masks=masks, stimuli=stimuli, section=calcium_of(settings) if settings else None,
-            channels=channels.split(",") if channels else None, interval=interval, diameter=diameter,
-            frames=frames, parquet=parquet, nwb=nwb,
-            pdf=not no_pdf, progress=progress,
+            list(files), output, section=calcium_of(settings) if settings else None,
+            also=_chosen(parquet=parquet, nwb=nwb), pdf=not no_pdf, progress=progress,
+            masks=masks, stimuli=stimuli, channels=channels.split(",") if channels else None, interval=interval,
+            diameter=diameter, frames=frames,
         )  # fmt: skip
     if json:
         _print_json(made.summary())
@@ -579,6 +579,11 @@ def _steps() -> Iterator[Progress]:
     with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of)
+
+
+def _chosen(**flags: bool) -> list[Any]:
+    """Names of the flags that are set."""
+    return [name for name, chosen in flags.items() if chosen]
 
 
 @contextmanager

@@ -13,13 +13,23 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from halfmax.errors import FileError
 
-__all__ = ["csv_text", "guarded", "write_file", "write_folder", "write_table", "xlsx_bytes"]
+__all__ = [
+    "csv_text",
+    "guarded",
+    "whole_file",
+    "write_file",
+    "write_folder",
+    "write_table",
+    "write_texts",
+    "xlsx_bytes",
+]
 
 
 def guarded(value: object) -> object:
@@ -101,13 +111,25 @@ def write_file(path: Path, content: str | bytes) -> None:
     FileError
         If the place cannot be written; what was there is still there.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    with whole_file(path) as place:
+        place.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to, which takes its place at the end; after an error what was there still is.
+
+    Raises
+    ------
+    FileError
+        If the place cannot be written.
+    """
     temporary: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
+        os.close(handle)
         temporary = Path(name)
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+        yield temporary
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
@@ -115,6 +137,19 @@ def write_file(path: Path, content: str | bytes) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def write_texts(folder: Path, texts: Mapping[str, str], *, empty: Iterable[str] = ()) -> Path:
+    """Make a folder of text files appear, by their names below it, and of `empty` folders."""
+
+    def fill(new: Path) -> None:
+        for name in empty:
+            (new / name).mkdir(parents=True)
+        for name, text in texts.items():
+            (new / name).parent.mkdir(parents=True, exist_ok=True)
+            (new / name).write_text(text, encoding="utf-8", newline="\n")
+
+    return write_folder(folder, fill)
 
 
 def write_folder(path: Path, fill: Callable[[Path], object]) -> Path:

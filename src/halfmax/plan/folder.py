@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from halfmax.output import csv_text, write_folder
+from halfmax.output import csv_text, write_texts
 from halfmax.plan.design import Plan
 from halfmax.plan.dilution import dilution_table
 from halfmax.plan.protocol import protocol_html
@@ -50,14 +50,7 @@ def write(plan: Plan, folder: str | Path) -> Path:
     ...     sorted(path.name for path in folder.iterdir())[:3]
     ['dilution.csv', 'layout_MCF-7_48h_1.toml', 'plates']
     """
-    texts = _texts(plan)
-
-    def fill(new: Path) -> None:
-        (new / "plates").mkdir()
-        for name, text in texts.items():
-            (new / name).write_text(text, encoding="utf-8", newline="\n")
-
-    return write_folder(Path(folder), fill)
+    return write_texts(Path(folder), _texts(plan), empty=("plates",))
 
 
 def _texts(plan: Plan) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -32,7 +32,10 @@ from halfmax.study.entries import (
     WashoutEntry,
 )
 
-__all__ = ["StudyDocument", "calcium_of", "load", "schema"]
+__all__ = ["StudyDocument", "calcium_of", "load", "schema", "validated"]
+
+
+_Model = TypeVar("_Model", bound=Section)
 
 
 class StudyDocument(Section):
@@ -92,7 +95,7 @@ def load(path: str | Path) -> StudyDocument:
     """
     file = Path(path)
     file = file / "study.toml" if file.is_dir() else file
-    return _valid(file, _toml(file, f"Write an empty one with: halfmax init {file.parent}"))
+    return validated(StudyDocument, _toml(file, f"Write an empty one with: halfmax init {file.parent}"), file=file.name)
 
 
 def calcium_of(path: Path) -> CalciumSection:
@@ -104,7 +107,8 @@ def calcium_of(path: Path) -> CalciumSection:
         As for `load`.
     """
     content = _toml(path, "Write one with a [calcium] section.")
-    return _valid(path, {"study": {"title": path.stem}, "calcium": content.get("calcium", {})}).calcium
+    document = {"study": {"title": path.stem}, "calcium": content.get("calcium", {})}
+    return validated(StudyDocument, document, file=path.name).calcium
 
 
 def _toml(file: Path, otherwise: str) -> dict[str, Any]:
@@ -118,19 +122,16 @@ def _toml(file: Path, otherwise: str) -> dict[str, Any]:
         raise FileError(f"{file.name}: not valid TOML: {error}.") from error
 
 
-def _valid(file: Path, content: dict[str, Any]) -> StudyDocument:
+def validated(model: type[_Model], content: dict[str, Any], *, file: str = "") -> _Model:
+    """A section, or the whole document, of its content; all that is wrong is told, one line each, with its path."""
     try:
-        return StudyDocument.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        raise StudyError(_explain(file.name, error)) from None
+        start = f"{file}: " if file else ""
+        raise StudyError("\n".join(f"{start}{_line(problem)}" for problem in error.errors())) from None
 
 
-def _explain(file: str, error: ValidationError) -> str:
-    """All that is wrong with a document, one line each, with the path inside it."""
-    return "\n".join(_line(file, problem) for problem in error.errors())
-
-
-def _line(file: str, problem: Any) -> str:
+def _line(problem: Any) -> str:
     where = _path(problem["loc"])
     kind, given = problem["type"], problem.get("input")
     if kind == "extra_forbidden":
@@ -138,13 +139,13 @@ def _line(file: str, problem: Any) -> str:
         section = str(problem["loc"][0])
         known = _SECTIONS.get(section) if len(problem["loc"]) > 1 else None
         names = list(known.model_fields) if known else list(StudyDocument.model_fields)
-        return f'{file}: unknown key "{key}" in {_path(problem["loc"][:-1]) or "the document"}. {nearest(key, names)}'
+        return f'unknown key "{key}" in {_path(problem["loc"][:-1]) or "the document"}. {nearest(key, names)}'
     if kind == "missing":
-        return f"{file}: {where} is missing. Add it."
+        return f"{where} is missing. Add it."
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, HalfmaxError):
-        return f"{file}: {where}: {cause}"
-    return f"{file}: {where}: {problem['msg']}, found {given!r}."
+        return f"{where}: {cause}"
+    return f"{where}: {problem['msg']}, found {given!r}."
 
 
 def _path(parts: tuple[str | int, ...]) -> str:

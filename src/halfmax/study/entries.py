@@ -12,6 +12,7 @@ from halfmax.units import concentration, concentration_factor, convert, duration
 from halfmax.wells import PLATE_SHAPES, parse_well
 
 __all__ = [
+    "AnalysisEntry",
     "BindingEntry",
     "CalciumSection",
     "Compare",
@@ -147,6 +148,20 @@ class TableEntry(Section):
         if not self.compound and self.compound_column is None:
             raise RangeError('an EC50 is of a compound. Add compound = "…" or compound_column = "…".')
         return self
+
+
+class AnalysisEntry(Section):
+    """An analysis that is made from one table."""
+
+    name: str = Field(min_length=1, description="Title of the analysis.")
+    file: str = Field(
+        description="Table with one observation (well, tube, reading, rate) a row, relative to study.toml."
+    )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files that the analysis is made from."""
+        return (self.file,)
 
 
 class BindingEntry(Section):
@@ -285,11 +300,9 @@ _INACTIVATION = {
 }  # fmt: skip
 
 
-class InactivationEntry(Section):
+class InactivationEntry(AnalysisEntry):
     """Inactivation by a covalent ligand: kinact, K_I and their ratio."""
 
-    name: str = Field(min_length=1, description="Title of the analysis.")
-    file: str = Field(description="Table with one well, or one rate, a row, relative to study.toml.")
     analysis: Literal["endpoint", "sites", "rates"] = Field(
         "endpoint",
         description="What was read: product once after several pre-incubations; sites or activity left after several "
@@ -325,11 +338,6 @@ class InactivationEntry(Section):
         False, description='For "endpoint": whether the signal without ligand is fitted; else the signal is percent.'
     )
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Files that the analysis is made from."""
-        return (self.file,)
-
     @model_validator(mode="after")
     def _is_complete(self) -> InactivationEntry:
         _has_its_keys(self, self.analysis, _INACTIVATION)
@@ -347,11 +355,9 @@ _TIME_COURSE = {
 }  # fmt: skip
 
 
-class TimeCourseEntry(Section):
+class TimeCourseEntry(AnalysisEntry):
     """Binding in time: k_on and k_off of a radioligand, of a competitor beside it, or one course alone."""
 
-    name: str = Field(min_length=1, description="Title of the analysis.")
-    file: str = Field(description="Table with one reading a row, relative to study.toml.")
     analysis: Literal["radioligand", "competitor", "single"] = Field(
         "radioligand",
         description="What is fitted: association of a radioligand at several concentrations; a radioligand beside an "
@@ -378,11 +384,6 @@ class TimeCourseEntry(Section):
     model: Literal["association", "dissociation"] = Field(
         "association", description='For "single": whether binding rises to its plateau or falls to it.'
     )
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Files that the analysis is made from."""
-        return (self.file,)
 
     @property
     def radioligand_rates(self) -> tuple[float, float]:
@@ -414,21 +415,14 @@ class TimeCourseEntry(Section):
         return self
 
 
-class WashoutEntry(Section):
+class WashoutEntry(AnalysisEntry):
     """Binding after a wash: are the sites lost, or do they come back?"""
 
-    name: str = Field(min_length=1, description="Title of the analysis.")
-    file: str = Field(description="Table with one tube a row, relative to study.toml.")
     arm_column: str = Field(description="Column that says control, washed or kept.")
     time_column: str = Field(description="Column of the times from the wash to the binding.")
     time_unit: str = Field("h", description="Its unit.")
     signal_column: str = Field(description="Column of specific binding.")
     rival_half_life: _Time = Field(None, description='Of the reversible ligand to be excluded, such as "6 h".')
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Files that the analysis is made from."""
-        return (self.file,)
 
 
 _FUNCTION = {
@@ -440,11 +434,9 @@ _FUNCTION = {
 }  # fmt: skip
 
 
-class FunctionEntry(Section):
+class FunctionEntry(AnalysisEntry):
     """Curves of agonists: beside each other, beside an antagonist, after receptors were inactivated."""
 
-    name: str = Field(min_length=1, description="Title of the analysis.")
-    file: str = Field(description="Table with one well a row, relative to study.toml.")
     analysis: Literal["antagonist", "agonists", "inactivation", "pretreatment", "together"] = Field(
         "antagonist", description="What is fitted."
     )
@@ -480,11 +472,6 @@ class FunctionEntry(Section):
         description='What is known and not fitted, such as ["transducer_slope = 1", "ka = 250 nM"]; without a unit in '
         "that of estimates.csv.",
     )
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Files that the analysis is made from."""
-        return (self.file,)
 
     @property
     def held(self) -> dict[str, float]:

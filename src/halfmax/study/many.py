@@ -31,7 +31,7 @@ from halfmax.output import csv_text, write_file
 from halfmax.parallel import map_batches
 from halfmax.readers.long import Columns, Curves, in_batches, read_curves, stream_curves, text_size
 
-__all__ = ["LARGE", "Work", "expand", "fit_tables", "fit_to_file"]
+__all__ = ["LARGE", "Work", "arrow", "expand", "fit_tables", "fit_to_file"]
 
 #: Bytes of input, as text, from which on rows of a curve must stand together and the output goes to a file.
 LARGE = 64_000_000
@@ -175,7 +175,7 @@ def fit_to_file(work: Work, output: Path, progress: Progress, *, resume: bool = 
     if suffix not in (".csv", ".parquet"):
         raise RangeError(f'{output.name}: many curves go to ".csv" or ".parquet", not "{suffix}".')
     if suffix == ".parquet":
-        _arrow()
+        arrow()
     parts = output.parent / f".{output.name}.parts"
     _begin(output, parts, _manifest(work, suffix), resume=resume)
     finish = _csv_part if suffix == ".csv" else _arrow_part
@@ -224,7 +224,7 @@ def _csv_part(records: Records) -> _Part:
 
 def _arrow_part(records: Records) -> _Part:
     """A batch as a stream of Arrow, NaN as nothing."""
-    pa = _arrow()[0]
+    pa = arrow()[0]
     types = {"O": pa.string(), "i": pa.int64(), "f": pa.float64()}
     table = pa.table({
         name: pa.array(values, types[values.dtype.kind], from_pandas=True) for name, values in records.columns.items()
@@ -295,7 +295,7 @@ def _csv_rows(part: Path) -> list[bytes]:
 
 
 def _join_parquet(parts: Sequence[Path], whole: Path) -> None:
-    pa, pq = _arrow()
+    pa, pq = arrow()
 
     def table(part: Path) -> Any:
         return pa.ipc.open_stream(part.read_bytes()).read_all()
@@ -313,7 +313,8 @@ def _join_parquet(parts: Sequence[Path], whole: Path) -> None:
             done += len(group)
 
 
-def _arrow() -> tuple[Any, Any]:
+def arrow() -> tuple[Any, Any]:
+    """pyarrow and its Parquet, or a word on how to install them."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -7,17 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import ValidationError
-
-from halfmax.errors import FileError, HalfmaxError, StudyError
+from halfmax.errors import FileError
 from halfmax.output import write_folder
 from halfmax.report import figures, save_figure
-from halfmax.report.document import Export, StudyReport
+from halfmax.report.document import StudyReport
 from halfmax.study.analyses.dish import Recorded, dish_analysis, is_refused
 from halfmax.study.analyses.movies import record
-from halfmax.study.document import StudyDocument
+from halfmax.study.document import StudyDocument, validated
 from halfmax.study.entries import CalciumSection, MovieEntry
+from halfmax.study.many import arrow
 from halfmax.study.results import write_all
 from halfmax.study.road import provenance_of
 
@@ -67,17 +67,11 @@ def run_movie(
     file: str | Path | Sequence[str | Path],
     output: str | Path | None = None,
     *,
-    masks: str | Path | None = None,
-    stimuli: str | Path | None = None,
     section: CalciumSection | None = None,
-    channels: Sequence[str] | None = None,
-    interval: str | None = None,
-    diameter: float | None = None,
-    frames: int | None = None,
-    parquet: bool = False,
-    nwb: bool = False,
+    also: Sequence[Literal["parquet", "nwb"]] = (),
     pdf: bool = True,
     progress: Progress = lambda *_: None,
+    **entry: Any,
 ) -> MovieRun:
     """Analyse a recording; its folder appears whole or not at all.
 
@@ -87,17 +81,14 @@ def run_movie(
         The recording; several files where each channel has its own.
     output : path, optional
         A folder that is not there yet. Without it nothing is written.
-    masks, stimuli : path, optional
     section : CalciumSection, optional
         Windows, calibration and camera.
-    channels, interval, diameter, frames
-        As in `MovieEntry`.
-    parquet : bool
-        Whether traces and cells are also written as Parquet; needs ``pip install "halfmax[parquet]"``.
-    nwb : bool
-        Whether the traces are also written as NWB; needs ``pip install "halfmax[nwb]"``.
+    also : sequence of {"parquet", "nwb"}
+        What traces are written as besides CSV; needs ``pip install "halfmax[parquet]"`` or ``"halfmax[nwb]"``.
     pdf : bool
     progress : callable, optional
+    **entry
+        Other keys of `MovieEntry`: ``masks``, ``stimuli``, ``channels``, ``interval``, ``diameter``, ``frames`` …
 
     Returns
     -------
@@ -106,26 +97,18 @@ def run_movie(
     Raises
     ------
     FileError, TableError, StudyError, RangeError
-        If a file is not what it should be, or `output` is there already; nothing is written then.
+        If a file or a key is not what it should be, or `output` is there already; nothing is written then.
     """
     target = Path(output) if output is not None else None
-    also = [name for name, asked_for in (("parquet", parquet), ("nwb", nwb)) if asked_for]
     if target is not None and target.exists():
         raise FileError(f"{target}: is there already. Nothing is overwritten; choose another folder.")
-    paths = [Path(one).resolve() for one in ([file] if isinstance(file, str | Path) else file)]
-    entry = _entry({
-        "file": str(paths[0]), "more_files": [str(one) for one in paths[1:]],
-        "masks": str(Path(masks).resolve()) if masks else None,
-        "stimuli": str(Path(stimuli).resolve()) if stimuli else None,
-        "channels": list(channels) if channels else None, "interval": interval, "diameter": diameter,
-        "frames": frames,
-    })  # fmt: skip
-    asked = section or CalciumSection.model_validate({})
+    asked = _entry([Path(one) for one in ([file] if isinstance(file, str | Path) else file)], entry)
+    chosen = section or validated(CalciumSection, {})
     begun = time.perf_counter()
-    one = record(entry, asked, Path(), progress=lambda done, of: progress("reading frames", done, of))
+    one = record(asked, chosen, Path(), progress=lambda done, of: progress("reading frames", done, of))
     seconds = time.perf_counter() - begun
     progress("drawing and writing", one.dish.traces.frames, one.dish.traces.frames)
-    report = _report(one, asked)
+    report = _report(one, chosen)
     if target is not None:
         write_folder(target, lambda new: _write(report, one, new, also=also, pdf=pdf))
     responders = {r.stimulus.name: None if is_refused(r) else int(r.calls.called.sum()) for r in one.dish.responses}
@@ -133,20 +116,17 @@ def run_movie(
     return MovieRun(traces.frames, traces.cells, traces.channels, responders, seconds, peak_memory_mb(), report, target)
 
 
-def _entry(said: dict[str, object]) -> MovieEntry:
-    """What was asked as an entry of a study; what cannot be is named."""
-    try:
-        return MovieEntry.model_validate(said)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        cause = problem.get("ctx", {}).get("error")
-        what = f"{cause}" if isinstance(cause, HalfmaxError) else f"{problem['msg']}, found {problem['input']!r}."
-        raise StudyError(f"{'.'.join(map(str, problem['loc']))}: {what}") from None
+def _entry(files: Sequence[Path], said: dict[str, Any]) -> MovieEntry:
+    """What was asked as an entry of a study; files are named from the root, since there is no folder of a study."""
+    said = {key: value for key, value in said.items() if value is not None}
+    said |= {key: str(Path(said[key]).resolve()) for key in ("masks", "stimuli") if key in said}
+    first, *more = (str(file.resolve()) for file in files)
+    return validated(MovieEntry, {"file": first, "more_files": more, **said})
 
 
 def _report(one: Recorded, section: CalciumSection) -> StudyReport:
     title = Path(one.entry.file).name
-    document = StudyDocument.model_validate({"study": {"title": title}, "calcium": section})
+    document = validated(StudyDocument, {"study": {"title": title}, "calcium": section})
     return StudyReport(
         title=title, description="One recording.", simulated=one.movie.simulated, quantity="",
         level=document.study.level, curves=(), comparisons=(), plates=(), exclusions=(), discrepancies=(),
@@ -161,20 +141,13 @@ def _write(report: StudyReport, one: Recorded, folder: Path, *, also: Sequence[s
     for figure in figures(report):
         save_figure(figure, folder / "figures" / f"{figure.name}.svg")
     if "parquet" in also:
+        arrow()
         for export in report.analyses[0].exports:
-            _write_parquet(export, folder / "tables" / f"{export.name}.parquet")
+            export.frame.to_parquet(folder / "tables" / f"{export.name}.parquet", index=False)
     if "nwb" in also:
         from halfmax.study.nwb import write_nwb
 
         write_nwb(one, folder / "traces.nwb")
-
-
-def _write_parquet(export: Export, path: Path) -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        raise FileError('Parquet needs pyarrow. Install it with: pip install "halfmax[parquet]"') from None
-    export.frame.to_parquet(path, index=False)
 
 
 def peak_memory_mb() -> float:

@@ -10,10 +10,7 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -22,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from halfmax.errors import FileError, RangeError
+from halfmax.output import whole_file, write_file
 from halfmax.virtual.movie_design import Fluo, Fura2, MovieDesign
 from halfmax.virtual.movie_scene import REACH, Scene, background_shapes, background_time, draw, label_image
 
@@ -94,7 +92,7 @@ class MovieTruth:
         """Write the truth as a NumPy archive, whole or not at all."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         record = json.dumps(self.design.record())
-        with _whole(Path(path)) as place, open(place, "wb") as stream:
+        with whole_file(Path(path)) as place, open(place, "wb") as stream:
             np.savez_compressed(stream, note=NOTE, design=record, seed=self.seed, **arrays)
 
     @classmethod
@@ -236,7 +234,7 @@ def simulate_movie(path: str | Path, design: MovieDesign, *, seed: int) -> Movie
     shapes = background_shapes(design, behind)
     level = background_time(design, time_s)
     pages = _pages(design, scene, shapes, level, time_s, noise)
-    with _whole(Path(path)) as place:
+    with whole_file(Path(path)) as place:
         _write_tiff(place, design, time_s, pages)
     return MovieTruth(
         design=design,
@@ -269,8 +267,7 @@ def write_stimuli(path: str | Path, design: MovieDesign) -> None:
         dose = [f"{addition.concentration * 1e6:.12g}", "µM"] if given else ["", ""]
         end = f"{addition.end_s:.12g}" if math.isfinite(addition.end_s) else ""
         writer.writerow([addition.name, addition.role, *dose, f"{addition.start_s:.12g}", end])
-    with _whole(Path(path)) as place:
-        place.write_bytes(stream.getvalue().encode("utf-8"))
+    write_file(Path(path), stream.getvalue())
 
 
 # From the scene to pages
@@ -394,21 +391,3 @@ def _ome_xml(design: MovieDesign, time_s: Array) -> str:
         f'{names}<TiffData IFD="0" PlaneCount="{frames * channels}"/>{planes}</Pixels></Image></OME>'
     )
     return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to, which takes its place at the end; after an error nothing is left."""
-    temporary: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror or error}). Nothing was written.") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)

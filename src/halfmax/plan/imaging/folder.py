@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from halfmax.output import csv_text, write_folder
+from halfmax.output import csv_text, write_texts
 from halfmax.plan.imaging.design import ImagingDesign
 from halfmax.plan.imaging.dishes import PlannedDish, dishes_of
 from halfmax.plan.imaging.precision import Expected
@@ -36,14 +36,7 @@ def write_imaging(design: ImagingDesign, folder: str | Path, expected: Expected 
     ...     sorted(path.name for path in folder.iterdir())
     ['order.csv', 'precision.csv', 'protocol.html', 'recordings', 'solutions.csv', 'stimuli', 'study.toml']
     """
-    texts = _texts(design, expected or Expected())
-
-    def fill(new: Path) -> None:
-        for name, text in texts.items():
-            (new / name).parent.mkdir(exist_ok=True)
-            (new / name).write_text(text, encoding="utf-8", newline="\n")
-
-    return write_folder(Path(folder), fill)
+    return write_texts(Path(folder), _texts(design, expected or Expected()))
 
 
 def _texts(design: ImagingDesign, expected: Expected) -> dict[str, str]:

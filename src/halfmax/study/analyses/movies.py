@@ -23,6 +23,7 @@ from halfmax.assays.calcium.nested import (
     responses,
     variance_components,
 )
+from halfmax.curves import hill
 from halfmax.errors import HalfmaxError, StudyError
 from halfmax.estimate import Estimate, Parameter, combine, fit_all
 from halfmax.readers.movie import open_movie
@@ -298,8 +299,7 @@ def _dose_response(
         above = dose[dose > 0]
         at = np.geomspace(above.min(), above.max(), 81)
         best = {p.name: p.best for p in fit.parameters}
-        rise = at ** best["hill_slope"] / (at ** best["hill_slope"] + best["ec50"] ** best["hill_slope"])
-        line = best["bottom"] + (best["top"] - best["bottom"]) * (rise if best["hill_slope"] > 0 else 1 - rise)
+        line = hill(at, **{name: best[name] for name in ("ec50", "hill_slope", "top", "bottom")})
         series.append(Series(f"{response.experiment}", dose, response.signal, at, line))
     said = {"mean": f"{quantity}, mean of all cells", "fraction": "share of cells that respond",
             "fraction_amplitude": f"share of cells that respond × their {quantity}"}[section.summary]  # fmt: skip
